@@ -1,0 +1,51 @@
+# `make demo` runs the main job on real data, `make test` everything that checks the project. Both make .venv first.
+PYTHON ?= python3
+DATA ?= ../shared/data
+BIN := .venv/bin
+EPINFORMER := $(BIN)/epinformer
+SOURCES := src tests $(wildcard benchmarks)
+CHECKPOINT := $(DATA)/published/fold_11_EPInformer_PE_Activity_HiC_RNA_K562_checkpoint.pt
+SPEAK_UP := 'import sys; sys.exit(sys.version_info < (3, 11) and "error: $(PYTHON) is Python " + \
+	sys.version.split()[0] + "; 3.11 or later is needed. Try: make PYTHON=python3.11 $(MAKECMDGOALS)")'
+
+.PHONY: help demo test lint format bench clean
+
+help:
+	@echo "make demo    predict the expression of 60 genes from real K562 data (DATA=folder, default $(DATA))"
+	@echo "make test    lint, type check and tests"
+	@echo "make lint | format | bench | clean"
+
+.venv/.stamp: pyproject.toml constraints.txt
+	@$(PYTHON) -c $(SPEAK_UP)
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: .venv/.stamp
+	@for wanted in k562 k562_chr22 published; do test -d "$(DATA)/$$wanted" || { \
+	  echo "The demo reads real K562 data, and $(DATA)/$$wanted is missing."; \
+	  echo "Put the data there, or name the folder that holds it: make demo DATA=/path/to/data"; \
+	  echo "examples/k562_chr22/README.md says which files it needs and where they come from."; exit 1; }; done
+	@mkdir -p demo
+	$(EPINFORMER) prepare examples/k562_chr22/config.yaml --root "$(DATA)" -o demo/k562_chr22.dataset --overwrite
+	$(EPINFORMER) import-checkpoint "$(CHECKPOINT)" -o demo/rna.model --overwrite
+	$(EPINFORMER) predict --model demo/rna.model --data demo/k562_chr22.dataset -o demo/predictions.tsv
+	$(EPINFORMER) evaluate demo/predictions.tsv -o demo/evaluation
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: .venv/.stamp
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+
+format: .venv/.stamp
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+bench: .venv/.stamp
+	$(BIN)/python benchmarks/inference.py
+
+clean:
+	rm -rf .venv demo build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

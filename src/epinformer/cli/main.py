@@ -1,0 +1,120 @@
+"""The `epinformer` command: its subcommands, and how errors end.
+
+Only typer and rich are imported here and by the subcommands' modules; each imports the library when it runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import signal
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from epinformer import __version__
+from epinformer.cli.console import console, setup_logging
+from epinformer.cli.evaluate import evaluate
+from epinformer.cli.import_checkpoint import import_checkpoint
+from epinformer.cli.import_h5 import import_h5
+from epinformer.cli.inspect import inspect
+from epinformer.cli.predict import predict
+from epinformer.cli.prepare import prepare
+from epinformer.errors import EpinformerError
+
+_log = logging.getLogger(__name__)
+
+
+class _Commands(TyperGroup):
+    """All subcommands. What a user can mend ends as one line on stderr and exit code 1, not as a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except EpinformerError as error:
+            message = str(error)
+            cause: Exception = error
+        except OSError as error:
+            if error.errno is None or error.errno == errno.EPIPE:
+                raise
+            message = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+            cause = error
+        _log.debug("", exc_info=cause)
+        console.print(f"error: {message}", soft_wrap=True)
+        raise typer.Exit(1)
+
+
+app = typer.Typer(
+    name="epinformer",
+    cls=_Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    # Plain help: it pipes, it wraps at the terminal's width, and rich's tables would double the start-up time.
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"epinformer {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def epinformer(
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and errors on stderr.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="More on stderr, with tracebacks of errors.")
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Gene expression from promoter and enhancer sequence, activity and contact.
+
+    \b
+    The way from files to a result:
+      prepare            your tables and genome      -> a dataset
+      import-checkpoint  the authors' weights (.pt)  -> a model
+      predict            a model and a dataset       -> predictions.tsv
+      evaluate           predictions.tsv             -> metrics and a figure
+
+    \b
+    Example:
+      epinformer prepare config.yaml -o k562.dataset
+      epinformer import-checkpoint fold_11_checkpoint.pt -o rna.model
+      epinformer predict --model rna.model --data k562.dataset -o predictions.tsv
+      epinformer evaluate predictions.tsv -o evaluation
+
+    Results go to stdout or to -o, messages to stderr. `epinformer COMMAND --help` says more.
+    """
+    setup_logging(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
+
+
+for _command in (prepare, import_checkpoint, import_h5, inspect, predict, evaluate):
+    app.command()(_command)
+
+
+def main() -> None:
+    """Run the command line; exit code 0, 1 for an error, 2 for wrong usage, 130 for Ctrl-C, 143 for a termination."""
+    # A batch system's SIGTERM unwinds like any other end, so that temporary files are removed.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        app()
+    finally:
+        _flush()
+
+
+def _flush() -> None:
+    """Write what is left for stdout now, and be silent if its reader is gone."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,78 @@
+"""`epinformer predict`."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from epinformer.cli.console import progress
+
+
+class Precision(StrEnum):
+    """Arithmetic of the sequence encoder."""
+
+    full = "32"
+    bf16 = "bf16"
+
+
+def predict(
+    model: Annotated[
+        list[Path], typer.Option("--model", help="Model directory; give it several times for a mean and a spread.")
+    ],
+    data: Annotated[Path, typer.Option("--data", help="Dataset written by `epinformer prepare`.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Table to write, .tsv or .tsv.gz.")
+    ] = None,
+    genes: Annotated[
+        str | None, typer.Option(help="Gene ids separated by commas, or a file with one a line; all by default.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    precision: Annotated[
+        Precision, typer.Option(help="32 is exact; bf16 is faster where the processor knows it.")
+    ] = Precision.full,
+    attention: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also write the promoters' attention to each element, per layer."),
+    ] = None,
+    observed: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Expression to compare with; by default the model's target.")
+    ] = None,
+) -> None:
+    """Predict the expression of a dataset's genes.
+
+    Writes one row a gene: gene_id chrom tss strand fold observed predicted gene_name elements, and with several models
+    predicted_sd and each model's own prediction. `fold` is the paper's fold that tests the gene's chromosome.
+
+    \b
+    Examples:
+      epinformer predict --model rna.model --data k562.dataset -o predictions.tsv
+      epinformer predict --model rna.model --data k562.dataset --genes KLF1,GATA1
+      epinformer predict --model fold1.model --model fold2.model --data k562.dataset -o mean.tsv.gz
+      epinformer predict --model rna.model --data k562.dataset -o p.tsv --attention attention.tsv.gz
+    """
+    from epinformer.dataset.store import open_dataset
+    from epinformer.model.checkpoint import load_model
+    from epinformer.report.tables import write_table
+    from epinformer.scoring.predict import predict as run
+    from epinformer.scoring.selection import read_gene_list
+
+    dataset = open_dataset(data)
+    models = [load_model(path) for path in model]
+    with progress("sequences encoded") as show:
+        predictions = run(
+            models,
+            dataset,
+            genes=None if genes is None else read_gene_list(genes),
+            device=device,
+            precision=precision.value,
+            attention=attention is not None,
+            observed=observed,
+            progress=show,
+        )
+    if attention is not None and predictions.attention is not None:
+        write_table(predictions.attention, attention)
+    write_table(predictions.table, output if output is not None else sys.stdout)

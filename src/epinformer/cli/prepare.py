@@ -1,0 +1,44 @@
+"""`epinformer prepare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from epinformer.cli.console import console, progress
+
+
+def prepare(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="What to read and how; see examples/.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DATASET", help="The dataset's folder, made here.")],
+    root: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Folder that the configured paths are relative to, instead of its `root`."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a dataset that is there.")] = False,
+) -> None:
+    """Make a dataset of your tables and genome.
+
+    Reads elements and TSS windows with read counts, a gene list, half-life features, expression, contacts and a
+    FASTA file, as CONFIG.yaml names them; computes RPM, activity, pairs, distances and scores. Says on stderr what each
+    filter keeps. Nothing is left behind if it fails.
+
+    \b
+    Examples:
+      epinformer prepare examples/k562_chr22/config.yaml -o k562_chr22.dataset
+      epinformer prepare config.yaml -o k562.dataset --root /data/k562 --overwrite
+    """
+    from epinformer.config import load_config
+    from epinformer.prepare.build import prepare as build
+
+    settings = load_config(config, root)
+    with progress("preparing") as report:
+        manifest = build(settings, output, overwrite=overwrite, progress=report)
+    rows = manifest.rows
+    bases = f", {rows['sequence_bases']:,} bases" if rows["sequence_bases"] else ", no sequence"
+    console.print(
+        f"wrote {output}: {rows['genes']:,} genes, {rows['elements']:,} elements, {rows['pairs']:,} pairs{bases}",
+        soft_wrap=True,
+    )

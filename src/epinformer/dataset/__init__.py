@@ -1,0 +1,1 @@
+"""The dataset: what is known of genes, elements and their pairs, as a directory on disk."""

@@ -1,0 +1,81 @@
+"""Chromosome names: "chr1" against "1", reconciled when there is only one way to read them."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from epinformer.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+# Names that both styles have; scaffolds ("KI270728.1") are named too differently to be guessed.
+_REGULAR = re.compile(r"^(\d+[A-Za-z]?|[XYZWUM]|MT|[IVX]+)$")
+
+
+def other_style(name: str) -> str | None:
+    """The name in the other style ("chr1" for "1", "1" for "chr1", "MT" for "chrM"), or None if it has none."""
+    if name.startswith("chr") and _REGULAR.match(name[3:]):
+        return "MT" if name == "chrM" else name[3:]
+    if _REGULAR.match(name):
+        return "chrM" if name in ("M", "MT") else f"chr{name}"
+    return None
+
+
+def reconciled(names: Iterable[str], reference: Iterable[str], source: str | Path) -> dict[str, str]:
+    """Names of one file -> names in the style of another.
+
+    Parameters
+    ----------
+    names
+        The chromosome names of the file `source`.
+    reference
+        The names whose style is kept.
+
+    Returns
+    -------
+    dict
+        Every name -> itself, or the other style's name where the reference is of that style. Said in the log.
+
+    Raises
+    ------
+    InputError
+        The file names one chromosome in both styles.
+    """
+    names = sorted(set(names))
+    known = set(reference)
+    twice = [name for name in names if name.startswith("chr") and other_style(name) in names]
+    if twice:
+        raise InputError(
+            "names one chromosome in two ways",
+            source=source,
+            count=len(twice),
+            first=f"{twice[0]} and {other_style(twice[0])}",
+            fix="Use one style throughout",
+        )
+    prefixed = _prefixed(known)
+    result = {}
+    for name in names:
+        other = other_style(name)
+        convert = other is not None and name not in known and prefixed is (not name.startswith("chr"))
+        result[name] = other if convert and other is not None else name
+    changed = [name for name in names if result[name] != name]
+    if changed:
+        logger.info(
+            "%s: %d chromosome names are read in the other files' style (%s as %s)",
+            Path(source).name,
+            len(changed),
+            changed[0],
+            result[changed[0]],
+        )
+    return result
+
+
+def _prefixed(names: set[str]) -> bool | None:
+    """Whether most regular names carry "chr"; None where there are no regular names."""
+    regular = [name for name in names if other_style(name) is not None]
+    if not regular:
+        return None
+    return 2 * sum(name.startswith("chr") for name in regular) >= len(regular)

@@ -1,0 +1,151 @@
+"""The gene table and the genes' mRNA half-life features."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from epinformer.dataset.store import HALF_LIFE_FEATURES
+from epinformer.errors import InputError
+from epinformer.inputs.regions import check_intervals, refuse, refuse_duplicates
+from epinformer.inputs.tables import Column, read_bed, read_headed, read_header
+
+logger = logging.getLogger(__name__)
+
+# The published features are z-scores of log10 lengths; the authors' table says so in the column names.
+_SUFFIX = "_log10zscore"
+_LENGTHS = ("UTR5LEN", "CDSLEN", "INTRONLEN", "UTR3LEN")
+# A z-score far beyond this is a length in bases.
+_LARGEST_Z = 50.0
+
+
+def read_genes(path: str | Path, tss: Literal["center", "strand"] = "center") -> pd.DataFrame:
+    """Read a gene list: BED6 whose name is the gene id.
+
+    Parameters
+    ----------
+    path
+        The BED file; further columns are passed over.
+    tss
+        Where the transcription start site is: `center`, the middle (start + end) // 2 of an interval around it, or
+        `strand`, the first base of a gene body: start on +, end - 1 on -.
+
+    Returns
+    -------
+    DataFrame
+        gene_id, chrom, start, end (the interval, 0-based half-open), tss (0-based), strand, in the file's order,
+        indexed by line number.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, an interval is not one, a strand is neither + nor -, or a gene id is blank or
+        occurs twice.
+    """
+    genes = read_bed(
+        path,
+        (
+            Column("chrom", "text", 0),
+            Column("start", "int", 1),
+            Column("end", "int", 2),
+            Column("gene_id", "text", 3),
+            Column("strand", "text", 5),
+        ),
+    )
+    check_intervals(genes, path)
+    refuse(
+        genes,
+        ~genes["strand"].isin(["+", "-"]),
+        path,
+        "has strands that are neither + nor -",
+        "Give chrom, start, end, gene id, score, strand",
+    )
+    refuse(genes, genes["gene_id"] == "", path, "has genes without an id", "Put the gene id in the fourth column")
+    refuse_duplicates(genes, ["gene_id"], path, "names a gene twice", "Keep one row, and so one TSS, a gene")
+    if tss == "center":
+        position = (genes["start"] + genes["end"]) // 2
+    else:
+        position = genes["start"].where(genes["strand"] == "+", genes["end"] - 1)
+    return genes.assign(tss=position)[["gene_id", "chrom", "start", "end", "tss", "strand"]]
+
+
+def read_half_life(
+    path: str | Path, *, id_column: str = "gene_id", name_column: str = "Gene name"
+) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Read the eight mRNA half-life features of genes.
+
+    Parameters
+    ----------
+    path
+        CSV or TSV. Each feature's column is named as in `dataset.store.HALF_LIFE_FEATURES`, or so with
+        `_log10zscore` at its end, which is preferred where there are both.
+    id_column
+        The column of gene ids.
+    name_column
+        The column of gene names; the file may lack it.
+
+    Returns
+    -------
+    table : DataFrame
+        Indexed by gene id: gene_name where there is one, and the eight features (float64, NaN where blank), as in the
+        file.
+    columns : dict
+        Feature -> the file's column it was read from.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, lacks a feature, or gives a gene twice.
+    """
+    names = {feature: (feature + _SUFFIX, feature) for feature in HALF_LIFE_FEATURES}
+    table = read_headed(
+        path,
+        (
+            Column("gene_id", "text", (id_column,)),
+            Column("gene_name", "text", (name_column,), optional=True),
+            *(Column(feature, "float", names[feature], blank=True) for feature in HALF_LIFE_FEATURES),
+        ),
+    )
+    refuse_duplicates(table, ["gene_id"], path, "gives the features of a gene twice", "Keep one row a gene")
+    largest = table[list(_LENGTHS)].abs().max()
+    raw = [name for name in _LENGTHS if largest[name] > _LARGEST_Z]
+    if raw:
+        logger.warning(
+            "%s: %s reach %s, which is no z-score; the published models want z-scores of log10 lengths",
+            Path(path).name,
+            ", ".join(raw),
+            f"{largest[raw[0]]:,.0f}",
+        )
+    header = read_header(path)
+    columns = {name: next(column for column in choices if column in header) for name, choices in names.items()}
+    return table.set_index("gene_id"), columns
+
+
+def lacking(features: pd.DataFrame) -> np.ndarray:
+    """Whether any feature is NaN, bool (number of rows,)."""
+    mask: np.ndarray = features.isna().any(axis=1).to_numpy()
+    return mask
+
+
+def matched(table: pd.DataFrame, gene_ids: pd.Series, path: str | Path) -> pd.DataFrame:
+    """Rows of a table indexed by gene id in the genes' order, NaN where it lacks a gene.
+
+    Raises
+    ------
+    InputError
+        The table has none of the genes, so their ids are of another kind.
+    """
+    found = int(gene_ids.isin(table.index).sum())
+    if not found:
+        raise InputError(
+            "has none of the genes of the gene table",
+            source=path,
+            count=len(gene_ids),
+            first=f"{gene_ids.iloc[0]} is not found; the file has {table.index[0]}",
+            fix="Use the same kind of gene id in both (with or without version), or name another id column",
+        )
+    return table.reindex(gene_ids)

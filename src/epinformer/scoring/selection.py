@@ -1,0 +1,62 @@
+"""Which genes are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from epinformer.dataset.store import Dataset
+from epinformer.errors import InputError
+
+
+def read_gene_list(genes: str) -> list[str]:
+    """Gene ids from a comma-separated text, or from the first column of a file of that name.
+
+    Raises
+    ------
+    InputError
+        There are none.
+    """
+    path = Path(genes)
+    if path.is_file():
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError("is not a text file", source=path, fix="Give a file with one gene id a line") from error
+        found = [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
+    else:
+        found = [gene.strip() for gene in genes.split(",") if gene.strip()]
+    if not found:
+        raise InputError("names no genes", source=genes or "--genes", fix="Give ids separated by commas or a file")
+    return found
+
+
+def gene_indices(dataset: Dataset, genes: Sequence[str] | None) -> np.ndarray:
+    """Positions (G,) in ``dataset.genes``, ascending, of genes by id or by a name that occurs once; None means all.
+
+    Raises
+    ------
+    InputError
+        Genes that the dataset lacks.
+    """
+    if genes is None:
+        return np.arange(dataset.n_genes)
+    by_id = pd.Index(dataset.genes["gene_id"])
+    indices = by_id.get_indexer(pd.Index(genes))
+    names = dataset.genes["gene_name"]
+    by_name = names[~names.duplicated(keep=False)]
+    lookup = dict(zip(by_name, by_name.index, strict=True))
+    found = [lookup.get(gene, -1) if index < 0 else index for gene, index in zip(genes, indices, strict=True)]
+    unknown = [gene for gene, index in zip(genes, found, strict=True) if index < 0]
+    if unknown:
+        raise InputError(
+            "does not hold all genes asked for",
+            source=dataset.path,
+            count=len(unknown),
+            first=unknown[0],
+            fix="Give ids as they stand in its genes.parquet, or names that occur once",
+        )
+    return np.unique(found)

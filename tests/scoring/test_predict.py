@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import dataclasses
+import logging
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from benchmarks.padded import one_hot, padded_forward
+from benchmarks.synthetic import synthetic_dataset
+from epinformer.dataset.store import Dataset
+from epinformer.errors import DatasetError, EpinformerError, InputError, ModelError
+from epinformer.model.activity import ActivityModel
+from epinformer.model.checkpoint import LoadedModel, ModelInfo, fold_info
+from epinformer.model.config import Variant, activity_config, published_config
+from epinformer.model.epinformer import EPInformer
+from epinformer.scoring import predict as predict_module
+from epinformer.scoring.predict import predict
+
+
+def loaded(
+    variant: Variant = "PE-Activity-HiC",
+    seed: int = 0,
+    target: str = "expression_rna",
+    fold: int = 11,
+    assembly: str | None = "hg38",
+) -> LoadedModel:
+    torch.manual_seed(seed)
+    config = published_config(variant, target)
+    info = ModelInfo(config=config, assembly=assembly, fold=fold_info(fold))
+    return LoadedModel(EPInformer(config).eval(), info, Path("some.model"))
+
+
+def padded(model: EPInformer, dataset: Dataset, gene: int) -> tuple[float, np.ndarray]:
+    """Prediction and (layers, elements) attention of one gene the published way."""
+    assert dataset.codes is not None
+    offsets = dataset.sequence_offsets
+    pairs = dataset.pairs[dataset.pairs.gene_index == gene]
+    dense = np.zeros((1, 61, 2000, 4), dtype=np.float32)
+    features = np.zeros((1, 61, 3), dtype=np.float32)
+    for row, sequence in enumerate([gene, *(dataset.n_genes + pairs.element_index)]):
+        dense[0, row] = one_hot(dataset.codes[offsets[sequence] : offsets[sequence + 1]])
+    for row, pair in enumerate(pairs.itertuples(), start=1):
+        activity = dataset.elements.activity[pair.element_index]
+        features[0, row] = [abs(pair.distance) / 1000, np.log10(1 + pair.contact), activity]
+    columns = [feature.column for feature in model.config.gene_features]
+    values = dataset.genes.loc[[gene], columns].to_numpy(np.float32)
+    with torch.inference_mode():
+        inputs = (torch.tensor(x) for x in (dense, features, values))
+        output = padded_forward(model, *inputs)
+    return output.prediction.item(), output.attention[:, 0, 0, 1 : len(pairs) + 1].numpy()
+
+
+def test_equals_padded_gene_by_gene(synthetic: Dataset) -> None:
+    model = loaded()
+    done: list[tuple[int, int]] = []
+    result = predict([model], synthetic, attention=True, progress=lambda *step: done.append(step))
+    assert result.table.columns.tolist() == [
+        *("gene_id", "chrom", "tss", "strand", "fold", "observed", "predicted", "gene_name", "elements")
+    ]
+    assert result.attention is not None and len(result.attention) == len(synthetic.pairs)
+    for gene in (0, 1, 7):
+        expected, attention = padded(model.model, synthetic, gene)
+        assert result.table.predicted[gene] == pytest.approx(expected, rel=1e-4, abs=1e-5)
+        rows = result.attention[result.attention.gene_id == synthetic.genes.gene_id[gene]]
+        np.testing.assert_allclose(rows.filter(like="attention_layer").T, attention, rtol=1e-4, atol=1e-5)
+    assert result.table.gene_id.tolist() == synthetic.genes.gene_id.tolist()
+    assert result.table.fold.tolist() == [11] * 12
+    np.testing.assert_array_equal(result.table.observed, synthetic.genes.expression_rna)
+    assert result.table.elements.tolist()[:2] == [0, 20]
+    assert done[-1][0] == done[-1][1] and done == sorted(done)
+
+
+def test_chunks_do_not_change_the_result(synthetic: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = loaded()
+    whole = predict([model], synthetic, attention=True)
+    monkeypatch.setattr(predict_module, "_CHUNK_BASES", 3_000)
+    monkeypatch.setattr(predict_module, "_CHUNK_GENES", 5)
+    parts = predict([model], synthetic, attention=True)
+    pd.testing.assert_frame_equal(parts.table, whole.table, rtol=1e-5)
+    pd.testing.assert_frame_equal(parts.attention, whole.attention, rtol=1e-4)
+
+
+def test_genes_by_id_and_name_in_dataset_order(synthetic: Dataset) -> None:
+    model = loaded()
+    everything = predict([model], synthetic).table
+    some = predict([model], synthetic, genes=["GENE7", "ENSG00000000001", "GENE1"], attention=True)
+    assert some.table.gene_name.tolist() == ["GENE1", "GENE7"]
+    np.testing.assert_allclose(some.table.predicted, everything.predicted[[1, 7]], rtol=1e-5)
+    assert some.attention is not None and set(some.attention.gene_id) <= {"ENSG00000000001", "ENSG00000000007"}
+    with pytest.raises(InputError, match=r"small.dataset: .*\(2 affected; first: NOSUCH\)"):
+        predict([model], synthetic, genes=["GENE1", "NOSUCH", "NEITHER"])
+
+
+def test_several_models_give_mean_and_spread(synthetic: Dataset) -> None:
+    models = [loaded(seed=1), loaded(seed=2)]
+    table = predict(models, synthetic).table
+    single = np.array([predict([model], synthetic).table.predicted for model in models])
+    np.testing.assert_allclose(table.predicted, single.mean(0), rtol=1e-6)
+    np.testing.assert_allclose(table.predicted_sd, single.std(0, ddof=1), rtol=1e-6)
+    np.testing.assert_allclose(table[["predicted_1", "predicted_2"]].T, single, rtol=1e-6)
+    with pytest.raises(ModelError, match=r"different targets \(expression_cage, expression_rna\)"):
+        predict([models[0], loaded(target="expression_cage")], synthetic)
+    with pytest.raises(ModelError, match="no model"):
+        predict([], synthetic)
+
+
+def test_mode_is_restored(synthetic: Dataset) -> None:
+    model = loaded()
+    model.model.train()
+    predict([model], synthetic, genes=["GENE0"])
+    assert model.model.training
+
+
+def test_promoter_variant(synthetic: Dataset) -> None:
+    model = loaded("promoter")
+    table = predict([model], synthetic).table
+    assert table.predicted.notna().all()
+    with pytest.raises(ModelError, match="promoters alone"):
+        predict([model], synthetic, attention=True)
+
+
+def test_refuses_a_dataset_that_does_not_fit(synthetic: Dataset) -> None:
+    with pytest.raises(DatasetError, match="is of assembly hg38, but the model was trained on mm10"):
+        predict([loaded(assembly="mm10")], synthetic)
+    without = dataclasses.replace(synthetic, pairs=synthetic.pairs.drop(columns="contact"))
+    with pytest.raises(DatasetError, match=r"PE-Activity-HiC\) needs: 'contact'"):
+        predict([loaded()], without)
+    without = dataclasses.replace(without, elements=without.elements.drop(columns="activity"))
+    with pytest.raises(DatasetError, match="needs: 'contact', 'activity'"):
+        predict([loaded()], without)
+    with pytest.raises(DatasetError, match="has no sequence"):
+        predict([loaded()], dataclasses.replace(synthetic, codes=None))
+    genes = synthetic.genes.assign(promoter_activity=np.nan)
+    with pytest.raises(DatasetError, match=r"'promoter_activity'.*12 affected"):
+        predict([loaded()], dataclasses.replace(synthetic, genes=genes))
+    assert predict([loaded("PE")], dataclasses.replace(synthetic, genes=genes)).table.predicted.notna().all()
+
+
+def test_refuses_an_activity_model(synthetic: Dataset) -> None:
+    config = activity_config()
+    model = LoadedModel(ActivityModel(config), ModelInfo(config=config), Path("encoder.model"))
+    with pytest.raises(ModelError, match=r"encoder\.model: is an enhancer-activity model"):
+        predict([model], synthetic)
+
+
+def test_refuses_infinite_predictions(synthetic: Dataset) -> None:
+    model = loaded()
+    with torch.no_grad():
+        model.model.predictor.output.bias.fill_(float("inf"))
+    with pytest.raises(ModelError, match=r"not finite \(12 affected; first: ENSG00000000000\)"):
+        predict([model], synthetic)
+
+
+def test_observed_column(synthetic: Dataset, caplog: pytest.LogCaptureFixture) -> None:
+    cage = loaded(target="expression_cage")
+    with caplog.at_level(logging.WARNING):
+        table = predict([cage], synthetic, genes=["GENE1"]).table
+    assert table.observed.isna().all()
+    assert "no expression_cage to compare with" in caplog.text and "expression_rna" in caplog.text
+    table = predict([cage], synthetic, genes=["GENE1"], observed="expression_rna").table
+    assert table.observed.tolist() == [synthetic.genes.expression_rna[1]]
+    with pytest.raises(DatasetError, match=r"no column 'x' among its genes. It has: expression_rna"):
+        predict([cage], synthetic, observed="x")
+
+
+def test_says_when_genes_were_trained_on(synthetic: Dataset, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        predict([loaded(fold=11)], synthetic, genes=["GENE1"])
+        assert not caplog.records
+        predict([loaded(fold=1)], synthetic, genes=["GENE1", "GENE2"])
+    assert "chromosomes of 2 of these 2 genes" in caplog.text
+
+
+def test_devices_and_precision(synthetic: Dataset) -> None:
+    model = loaded()
+    full = predict([model], synthetic, genes=["GENE1"]).table.predicted[0]
+    half = predict([model], synthetic, genes=["GENE1"], precision="bf16").table.predicted[0]
+    assert half == pytest.approx(full, abs=0.02)
+    with pytest.raises(EpinformerError, match="no device 'abacus'"):
+        predict([model], synthetic, device="abacus")
+    if not torch.cuda.is_available():
+        with pytest.raises(EpinformerError, match="no CUDA device"):
+            predict([model], synthetic, device="cuda")
+
+
+def test_no_pairs_at_all(tmp_path: Path) -> None:
+    dataset = synthetic_dataset(tmp_path / "d", genes=1, elements=1, most=0)
+    result = predict([loaded()], dataset, attention=True)
+    assert len(result.table) == 1 and result.attention is not None and result.attention.empty

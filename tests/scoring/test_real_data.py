@@ -1,0 +1,43 @@
+"""The main job on real input: the chr22 locus, against what the authors' code predicts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from epinformer.config import load_config
+from epinformer.dataset.store import Dataset, open_dataset
+from epinformer.model.checkpoint import import_checkpoint, load_model
+from epinformer.prepare.build import prepare
+from epinformer.scoring.predict import predict
+
+pytestmark = pytest.mark.real_data
+
+
+@pytest.fixture(scope="module")
+def chr22(tmp_path_factory: pytest.TempPathFactory, project: Path, shared_data: Path) -> Dataset:
+    folder = tmp_path_factory.mktemp("chr22") / "k562_chr22.dataset"
+    prepare(load_config(project / "examples" / "k562_chr22" / "config.yaml", root=shared_data), folder)
+    return open_dataset(folder)
+
+
+@pytest.mark.parametrize(
+    ("weights", "with_rna", "with_published"),
+    [("PE_Activity_HiC_RNA", 0.666, 0.976), ("PE_Activity_CAGE", 0.535, 0.886)],
+)
+def test_predictions_are_the_authors_own(
+    weights: str, with_rna: float, with_published: float, chr22: Dataset, shared_data: Path, tmp_path: Path
+) -> None:
+    checkpoint = shared_data / "published" / f"fold_11_EPInformer_{weights}_K562_checkpoint.pt"
+    import_checkpoint(checkpoint, tmp_path / "model")
+    table = predict([load_model(tmp_path / "model")], chr22, observed="expression_rna").table.set_index("gene_id")
+    authors = pd.read_csv(shared_data / "k562_chr22" / "authors_code_predictions.csv").set_index("gene")
+    assert len(table) == 60 and set(table.index) == set(authors.index)
+    authors = authors.loc[table.index]
+    np.testing.assert_allclose(table.predicted, authors[weights], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(table.observed, authors.rna, rtol=1e-6)
+    assert np.corrcoef(table.predicted, table.observed)[0, 1] == pytest.approx(with_rna, abs=0.005)
+    assert np.corrcoef(table.predicted, authors.authors_rna_pred)[0, 1] == pytest.approx(with_published, abs=0.003)
