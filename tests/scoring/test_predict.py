@@ -175,11 +175,22 @@ def test_says_when_genes_were_trained_on(synthetic: Dataset, caplog: pytest.LogC
     assert "chromosomes of 2 of these 2 genes" in caplog.text
 
 
-def test_devices_and_precision(synthetic: Dataset) -> None:
+@pytest.mark.parametrize("instructions", [True, False])
+def test_bf16_where_the_processor_knows_it(
+    instructions: bool, synthetic: Dataset, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: instructions)
     model = loaded()
     full = predict([model], synthetic, genes=["GENE1"]).table.predicted[0]
-    half = predict([model], synthetic, genes=["GENE1"], precision="bf16").table.predicted[0]
+    with caplog.at_level(logging.WARNING):
+        half = predict([model], synthetic, genes=["GENE1"], precision="bf16").table.predicted[0]
     assert half == pytest.approx(full, abs=0.02)
+    assert (half == full) is not instructions
+    assert ("no bfloat16 instructions" in caplog.text) is not instructions
+
+
+def test_devices(synthetic: Dataset) -> None:
+    model = loaded()
     with pytest.raises(EpinformerError, match="no device 'abacus'"):
         predict([model], synthetic, device="abacus")
     if not torch.cuda.is_available():

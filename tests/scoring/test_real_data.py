@@ -7,10 +7,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
+from benchmarks.inference import fast_batch, padded_inputs
+from benchmarks.padded import padded_forward
 from epinformer.config import load_config
 from epinformer.dataset.store import Dataset, open_dataset
 from epinformer.model.checkpoint import import_checkpoint, load_model
+from epinformer.model.epinformer import EPInformer
 from epinformer.prepare.build import prepare
 from epinformer.scoring.predict import predict
 
@@ -41,3 +45,16 @@ def test_predictions_are_the_authors_own(
     np.testing.assert_allclose(table.observed, authors.rna, rtol=1e-6)
     assert np.corrcoef(table.predicted, table.observed)[0, 1] == pytest.approx(with_rna, abs=0.005)
     assert np.corrcoef(table.predicted, authors.authors_rna_pred)[0, 1] == pytest.approx(with_published, abs=0.003)
+
+
+def test_fast_and_padded_agree_on_real_dna(chr22: Dataset, shared_data: Path) -> None:
+    """Three genes; `benchmarks/inference.py` compares all sixty."""
+    model = EPInformer.from_published(
+        shared_data / "published" / "fold_11_EPInformer_PE_Activity_HiC_RNA_K562_checkpoint.pt"
+    )
+    batch = fast_batch(model, chr22, np.array([0, 17, 43]))
+    with torch.inference_mode():
+        fast, padded = model(batch), padded_forward(model, *padded_inputs(batch, range(3)))
+    torch.testing.assert_close(fast.prediction, padded.prediction, rtol=0, atol=1e-5)
+    rows = fast.attention.shape[-1]
+    torch.testing.assert_close(fast.attention.mean(2), padded.attention[:, :, 0, :rows], rtol=1e-4, atol=1e-5)

@@ -16,6 +16,9 @@ from epinformer.model.windows import CODES, STRIDE, Windows, kept_positions, lay
 RUN_BASES = 32_768
 """Bases encoded at a time: large enough for full convolution speed, small enough to stay in the processor's cache."""
 
+RUN_BASES_CUDA = 1_048_576
+"""The same on a GPU, which has no use for small pieces."""
+
 
 class ResidualBlock(nn.Module):
     """Convolution of width 3, batch normalisation, pooling by 2 and ELU; then ``x + ELU(1x1 convolution of x)``.
@@ -86,7 +89,8 @@ class SequenceEncoder(nn.Module):
             yield self._placed(windows, 0, count + 1, row, row[start : start + self.positions])
             return
         empty = self._tower(windows, count, count + 1, table)[: self.positions]
-        for begin, end in runs(windows.offset[: count + 1], RUN_BASES):
+        bases = RUN_BASES_CUDA if codes.is_cuda else RUN_BASES
+        for begin, end in runs(windows.offset[: count + 1], bases):
             yield self._placed(windows, begin, end, self._tower(windows, begin, end, table), empty)
         yield Encoded(count, count + 1, empty[None])
 

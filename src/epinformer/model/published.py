@@ -167,7 +167,7 @@ def _describe_text(text: str) -> tuple[str]:
         counts = [line.count(separator) for line in lines[: max(len(lines) - 1, 1)]]
         if counts[0] > 0 and len(set(counts)) == 1:
             return (
-                f"is a {name} table named {'.pt'}, not a checkpoint; of the published files twelve are "
+                f"is a {name} table named .pt, not a checkpoint; of the published files twelve are "
                 "such tables, and their weights were never published",
             )
     return ("is a text file, not a checkpoint",)

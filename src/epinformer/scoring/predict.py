@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 Precision = Literal["32", "bf16"]
 
 # Sequences whose codes are held at a time, and genes that pass through the interaction at a time: memory stays flat.
-_CHUNK_BASES = 8_000_000
+_CHUNK_BASES = 4_000_000
 _CHUNK_GENES = 512
 
 
@@ -74,8 +74,8 @@ def predict(
     device
         ``auto`` (a GPU if there is one), ``cpu``, ``cuda`` or ``cuda:<n>``.
     precision
-        Arithmetic of the sequence encoder: ``32`` is exact, ``bf16`` about three decimals and faster where the
-        processor has bfloat16 instructions.
+        Arithmetic of the sequence encoder: ``32`` is exact; ``bf16`` is right to a few thousandths and faster on
+        processors with bfloat16 instructions, and is the same as ``32`` on others.
     attention
         Also return the promoters' attention.
     observed
@@ -146,7 +146,8 @@ def _dtype(precision: Precision, device: torch.device) -> torch.dtype:
     if device.type == "cpu" and not (
         torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
     ):
-        logger.warning("this processor has no bfloat16 instructions: bf16 is slower than 32 here")
+        logger.warning("this processor has no bfloat16 instructions and would be slower with it: computing in 32 bits")
+        return torch.float32
     return torch.bfloat16
 
 
