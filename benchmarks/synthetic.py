@@ -26,6 +26,7 @@ def synthetic_dataset(
     length: tuple[int, int] = (500, 1000),
     seed: int = 0,
     sequence: bool = True,
+    unknown: float = 1e-4,
 ) -> Dataset:
     """Write and open a dataset of random genes, elements, signals and bases.
 
@@ -38,7 +39,9 @@ def synthetic_dataset(
     length
         Shortest and longest element in bp.
     sequence
-        Whether promoters and elements have bases; one in a hundred is N.
+        Whether promoters and elements have bases.
+    unknown
+        Share of bases that are N.
     """
     rng = np.random.default_rng(seed)
     counts = np.minimum(rng.geometric(1 / (pairs_per_gene + 1), genes) - 1, min(most, elements))
@@ -85,13 +88,13 @@ def synthetic_dataset(
     )
     manifest = Manifest(assembly="hg38", cell_type="synthetic", package_version=__version__)
     sizes = np.concatenate([np.full(genes, SEQUENCE_LENGTH), lengths])
-    write_dataset(path, manifest, gene_table, table, pairs, _bases(rng, sizes) if sequence else None)
+    write_dataset(path, manifest, gene_table, table, pairs, _bases(rng, sizes, unknown) if sequence else None)
     return open_dataset(path)
 
 
-def _bases(rng: np.random.Generator, sizes: np.ndarray) -> Iterator[np.ndarray]:
+def _bases(rng: np.random.Generator, sizes: np.ndarray, unknown: float) -> Iterator[np.ndarray]:
     for begin in range(0, len(sizes), _BLOCK):
         total = int(sizes[begin : begin + _BLOCK].sum())
         codes = rng.integers(0, 4, total, dtype=np.uint8)
-        codes[rng.random(total) < 0.01] = 4
+        codes[rng.random(total) < unknown] = 4
         yield codes

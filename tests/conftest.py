@@ -42,4 +42,4 @@ def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     from benchmarks.synthetic import synthetic_dataset
 
     folder = tmp_path_factory.mktemp("synthetic") / "small.dataset"
-    return synthetic_dataset(folder, genes=12, elements=40, pairs_per_gene=5, most=20, length=(1, 900))
+    return synthetic_dataset(folder, genes=12, elements=40, pairs_per_gene=5, most=20, length=(1, 900), unknown=0.01)

@@ -145,6 +145,14 @@ BAD = {
         minimal(pairs={"min_distance": 9, "max_distance": 9}),
         r"pairs: min_distance must be below max_distance",
     ),
+    "farther than any chromosome": (
+        minimal(pairs={"max_distance": 2**31}),
+        r"pairs\.max_distance: input should be less than or equal to 1000000000, not 2147483648",
+    ),
+    "start beyond any chromosome": (
+        minimal(genome={"fasta": "a", "chrom": "chr1", "start": 2**31}),
+        r"genome\.start: input should be less than or equal to 2147483647",
+    ),
     "no elements": (minimal(pairs={"max_elements": 0}), r"pairs\.max_elements: input should be greater than 0, not 0"),
     "empty": ("", r"config\.yaml: holds no settings\. Write `assembly:`"),
     "list": ("- a\n- b\n", r"config\.yaml: holds no settings"),

@@ -15,7 +15,7 @@ import pytest
 
 from epinformer import files
 from epinformer.errors import OutputError
-from epinformer.files import atomic_directory, atomic_file, sha256
+from epinformer.files import atomic_directory, atomic_file, refuse_output, sha256
 
 
 def make_dataset(path: Path, text: str = "old") -> None:
@@ -41,6 +41,47 @@ def run(code: str, *arguments: Path) -> subprocess.CompletedProcess[str]:
 def test_sha256_is_that_of_the_bytes(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"ACGT" * 100_000)
     assert sha256(tmp_path / "a") == hashlib.sha256(b"ACGT" * 100_000).hexdigest()
+
+
+def test_sha256_says_how_far_it_is(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(bytes(600_000))
+    seen: list[int] = []
+    assert sha256(tmp_path / "a", seen.append) == hashlib.sha256(bytes(600_000)).hexdigest()
+    assert seen == sorted(set(seen)) and len(seen) > 1 and seen[-1] == 600_000
+
+
+class TestRefuseOutput:
+    def test_what_can_be_written_is_fine(self, tmp_path: Path) -> None:
+        make_dataset(tmp_path / "d")
+        (tmp_path / "input").write_text("")
+        refuse_output(tmp_path / "new", overwrite=False, marker="dataset.json", inputs=[tmp_path / "input"])
+        refuse_output(tmp_path / "d", overwrite=True, marker="dataset.json", inputs=[tmp_path / "input"])
+
+    @pytest.mark.parametrize("overwrite", [False, True])
+    def test_a_link_to_nowhere(self, tmp_path: Path, overwrite: bool) -> None:
+        (tmp_path / "link").symlink_to("nowhere")
+        with pytest.raises(OutputError, match="already exists|is not a directory"):
+            refuse_output(tmp_path / "link", overwrite=overwrite, marker="dataset.json")
+
+    def test_a_file_and_a_folder_of_others(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("mine")
+        with pytest.raises(OutputError, match="is not a directory"):
+            refuse_output(tmp_path / "file", overwrite=True, marker="dataset.json")
+        with pytest.raises(OutputError, match=r"holds no dataset\.json"):
+            refuse_output(tmp_path, overwrite=True, marker="dataset.json")
+
+    def test_no_folder(self, tmp_path: Path) -> None:
+        with pytest.raises(OutputError, match="its folder does not exist.*Create .*no first"):
+            refuse_output(tmp_path / "no" / "d", overwrite=False, marker="dataset.json")
+
+    def test_an_output_that_holds_an_input(self, tmp_path: Path) -> None:
+        make_dataset(tmp_path / "d")
+        (tmp_path / "link").symlink_to("d")
+        for output in (tmp_path / "d", tmp_path / "link", tmp_path / "d" / "dataset.json"):
+            with pytest.raises(OutputError, match=r"what is to be read \(1 affected; first: .*dataset\.json\)\. Name"):
+                refuse_output(
+                    output, overwrite=True, marker="dataset.json", inputs=["/dev/null", tmp_path / "d/dataset.json"]
+                )
 
 
 class TestAtomicFile:
@@ -161,7 +202,7 @@ class TestAtomicDirectory:
 
     def test_overwrite_replaces_the_whole_directory(self, tmp_path: Path) -> None:
         make_dataset(tmp_path / "d")
-        (tmp_path / "d" / "stale.npy").write_text("")
+        (tmp_path / "d" / "sequence.npy").write_text("")
         write_dataset(tmp_path / "d", overwrite=True)
         assert names(tmp_path) == ["d"]
         assert names(tmp_path / "d") == ["dataset.json"]
@@ -198,6 +239,38 @@ class TestAtomicDirectory:
         with pytest.raises(OutputError, match="not a result of this program"):
             write_dataset(home, overwrite=True)
         assert (home / "thesis.tex").read_text() == "years of work"
+
+    @pytest.mark.parametrize("stranger", ["thesis.tex", ".git", "model.json"])
+    def test_overwrite_keeps_a_folder_that_holds_more_than_we_write(self, tmp_path: Path, stranger: str) -> None:
+        make_dataset(tmp_path / "d")
+        (tmp_path / "d" / stranger).write_text("mine")
+        (tmp_path / "d" / "zebra").mkdir()
+        told = pytest.raises(OutputError, match=rf"did not write \(2 affected; first: {stranger}\)\. Move that")
+        with told, atomic_directory(tmp_path / "d", overwrite=True, marker="dataset.json"):
+            pytest.fail("the block must not run")
+        assert (tmp_path / "d" / stranger).read_text() == "mine"
+
+    def test_a_folder_named_like_one_of_our_files_is_a_stranger(self, tmp_path: Path) -> None:
+        make_dataset(tmp_path / "d")
+        (tmp_path / "d" / "genes.parquet").mkdir()
+        with pytest.raises(OutputError, match=r"did not write \(1 affected; first: genes\.parquet\)"):
+            write_dataset(tmp_path / "d", overwrite=True)
+
+    def test_overwrite_takes_a_model(self, tmp_path: Path) -> None:
+        (tmp_path / "d").mkdir()
+        for name in ("model.json", "model.safetensors"):
+            (tmp_path / "d" / name).write_text("old")
+        write_dataset(tmp_path / "d", overwrite=True)
+        assert names(tmp_path / "d") == ["dataset.json"]
+
+    def test_what_somebody_puts_there_during_the_work_is_kept(self, tmp_path: Path) -> None:
+        make_dataset(tmp_path / "d")
+        told = pytest.raises(OutputError, match="first: notes")
+        with told, atomic_directory(tmp_path / "d", overwrite=True) as folder:
+            (folder / "dataset.json").write_text("new")
+            (tmp_path / "d" / "notes").write_text("mine")
+        assert names(tmp_path) == ["d"]
+        assert names(tmp_path / "d") == ["dataset.json", "notes"]
 
     def test_overwrite_goes_by_the_marker(self, tmp_path: Path) -> None:
         make_dataset(tmp_path / "d")
@@ -290,9 +363,25 @@ with atomic_directory(sys.argv[1], overwrite=True) as temporary:
     assert (tmp_path / "d" / "dataset.json").read_text() == "old"
 
 
+def of_process(target: Path, process: int) -> Path:
+    """The temporary that another run, with this process id, would have made."""
+    name = files._name(target, "tmp").name.replace(f"-{os.getpid()}-{files._RUN}.", f"-{process}-0123abcd.")
+    return target.with_name(name)
+
+
+def test_two_threads_do_not_take_each_others_temporaries(tmp_path: Path) -> None:
+    with atomic_file(tmp_path / "a") as first:
+        first.write_text("first")
+        with atomic_file(tmp_path / "a") as second:
+            second.write_text("second")
+        assert (tmp_path / "a").read_text() == "second"
+    assert (tmp_path / "a").read_text() == "first"
+    assert names(tmp_path) == ["a"]
+
+
 def test_temporaries_of_living_processes_and_other_files_are_left_alone(tmp_path: Path) -> None:
-    living = files._name(tmp_path / "a", "tmp", os.getppid())
-    other = files._name(tmp_path / "b", "tmp", 2**22 + 1)
+    living = of_process(tmp_path / "a", os.getppid())
+    other = of_process(tmp_path / "b", 2**22 + 1)
     for path in (living, other, tmp_path / ".tmp-a"):
         path.write_text("")
     with atomic_file(tmp_path / "a") as temporary:
@@ -301,7 +390,7 @@ def test_temporaries_of_living_processes_and_other_files_are_left_alone(tmp_path
 
 
 def test_a_leftover_under_our_own_process_id_is_no_obstacle(tmp_path: Path) -> None:
-    leftover = files._name(tmp_path / "d", "tmp", os.getpid())
+    leftover = of_process(tmp_path / "d", os.getpid())
     leftover.mkdir()
     (leftover / "half").write_text("")
     write_dataset(tmp_path / "d")

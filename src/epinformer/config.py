@@ -17,7 +17,14 @@ from epinformer.errors import ConfigError
 ACCESSIBILITY = ("dnase", "atac")
 ACETYLATION = "h3k27ac"
 
-_Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+COLUMN_NAME = r"^[a-z][a-z0-9_]*$"
+"""What a signal or an assay may be called, since columns are named after it."""
+
+# The longest chromosomes have some Gb, and distances are 32-bit integers on disk.
+_FARTHEST = 1_000_000_000
+_LAST_POSITION = 2**31 - 1
+
+_Name = Annotated[str, StringConstraints(pattern=COLUMN_NAME)]
 _File = Annotated[str, StringConstraints(min_length=1)]
 
 
@@ -32,7 +39,7 @@ class GenomeConfig(Settings):
 
     fasta: _File
     chrom: str | None = Field(default=None, coerce_numbers_to_str=True)
-    start: Annotated[int, Field(ge=0)] | None = None
+    start: Annotated[int, Field(ge=0, le=_LAST_POSITION)] | None = None
     outside: Literal["error", "drop"] = "error"
 
     @model_validator(mode="after")
@@ -101,7 +108,7 @@ class PairsConfig(Settings):
     """Which pairs are made: min_distance < |element midpoint - TSS| <= max_distance, the nearest max_elements."""
 
     min_distance: Annotated[int, Field(ge=0)] | None = 1000
-    max_distance: int = Field(default=100_000, gt=0)
+    max_distance: int = Field(default=100_000, gt=0, le=_FARTHEST)
     max_elements: Annotated[int, Field(gt=0)] | None = 60
 
     @model_validator(mode="after")

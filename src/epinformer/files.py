@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import itertools
 import os
 import platform
 import re
 import shutil
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from epinformer.errors import OutputError
@@ -19,12 +21,56 @@ _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _REFUSED = frozenset(
     {errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ENOENT, errno.ENAMETOOLONG}
 )
+# What our directories hold, by the file that marks them: all else in one is the user's, and is never deleted.
+_CONTENTS = {
+    "dataset.json": frozenset({"dataset.json", "genes.parquet", "elements.parquet", "pairs.parquet", "sequence.npy"}),
+    "model.json": frozenset({"model.json", "model.safetensors"}),
+}
+_HASHED_BYTES = 1 << 18
+# Process ids come again, and threads share one: this run and the call are in the name of a temporary, too.
+_RUN = uuid.uuid4().hex[:8]
+_CALLS = itertools.count()
 
 
-def sha256(path: str | Path) -> str:
-    """Hexadecimal SHA-256 of a file's bytes."""
-    with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+def sha256(path: str | Path, progress: Callable[[int], None] | None = None) -> str:
+    """Hexadecimal SHA-256 of a file's bytes; ``progress`` is called with the number of bytes read so far."""
+    digest = hashlib.sha256()
+    done = 0
+    with open(path, "rb", buffering=0) as handle:
+        while block := handle.read(_HASHED_BYTES):
+            digest.update(block)
+            done += len(block)
+            if progress is not None:
+                progress(done)
+    return digest.hexdigest()
+
+
+def refuse_output(
+    path: str | Path, *, overwrite: bool, marker: str | tuple[str, ...], inputs: Iterable[str | Path] = ()
+) -> None:
+    """Say before the work that `atomic_directory` would refuse its result, or that it would replace an input.
+
+    Parameters
+    ----------
+    path, overwrite, marker
+        As `atomic_directory` will get them.
+    inputs
+        Files that the work reads.
+
+    Raises
+    ------
+    OutputError
+        ``path`` may not be replaced, its folder does not exist, or it is or holds one of the inputs.
+    """
+    path = Path(path)
+    target = Path(os.path.realpath(path))
+    held = [str(name) for name in inputs if _below(os.path.realpath(name), target)]
+    if held:
+        raise OutputError(
+            "is or holds what is to be read", source=path, count=len(held), first=held[0], fix="Name another output"
+        )
+    _check_replaceable(path, overwrite, marker)
+    _require_folder(path, target)
 
 
 @contextlib.contextmanager
@@ -67,7 +113,7 @@ def atomic_directory(
     path
         The directory to make. Its parent must exist.
     overwrite
-        Replace an existing directory, if it is empty or one of ours.
+        Replace an existing directory, if it is empty or one of ours and holds nothing else.
     marker
         Name of the file (or names, any of them) by which a directory is known to be one of ours.
 
@@ -75,22 +121,23 @@ def atomic_directory(
     ------
     OutputError
         ``path`` exists and ``overwrite`` is false, or it is something else than an empty directory or one with the
-        marker; its parent does not exist; or the disk is full or not writable.
+        marker and files that go with it; its parent does not exist; or the disk is full or not writable.
     """
     path = Path(path)
-    markers = (marker,) if isinstance(marker, str) else marker
-    _check_replaceable(path, overwrite, markers)
+    _check_replaceable(path, overwrite, marker)
     target, temporary = _prepared(path)
     try:
         with _told(path, temporary):
             temporary.mkdir()
             yield temporary
+            # The work may have taken hours, in which somebody put something there.
+            _check_replaceable(path, overwrite, marker)
             _swap(temporary, target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _check_replaceable(path: Path, overwrite: bool, markers: tuple[str, ...]) -> None:
+def _check_replaceable(path: Path, overwrite: bool, marker: str | tuple[str, ...]) -> None:
     """Refuse to put a directory where something stands that we may not delete."""
     if not os.path.lexists(path):
         return
@@ -101,12 +148,26 @@ def _check_replaceable(path: Path, overwrite: bool, markers: tuple[str, ...]) ->
             "is not a directory, and only a directory can be overwritten by one", source=path, fix="Name another output"
         )
     with _told(path, path):
-        empty = next(path.iterdir(), None) is None
-    if not empty and not any((path / name).is_file() for name in markers):
+        entries = {entry.name: entry.is_file() for entry in path.iterdir()}
+    if not entries:
+        return
+    markers = (marker,) if isinstance(marker, str) else marker
+    present = [name for name in markers if entries.get(name)]
+    if not present:
         raise OutputError(
             f"is not overwritten: it holds no {' or '.join(markers)}, so it is not a result of this program",
             source=path,
             fix="Name another output, or remove the folder yourself",
+        )
+    ours = frozenset[str]().union(*(_CONTENTS.get(name, {name}) for name in present))
+    strangers = sorted(name for name, is_file in entries.items() if name not in ours or not is_file)
+    if strangers:
+        raise OutputError(
+            "is not overwritten: it also holds what this program did not write",
+            source=path,
+            count=len(strangers),
+            first=strangers[0],
+            fix="Move that elsewhere, or name another output",
         )
 
 
@@ -115,7 +176,7 @@ def _swap(temporary: Path, target: Path) -> None:
     if not target.exists():
         os.replace(temporary, target)
         return
-    retired = _name(target, "old", os.getpid())
+    retired = _name(target, "old")
     os.replace(target, retired)
     try:
         os.replace(temporary, target)
@@ -128,8 +189,7 @@ def _swap(temporary: Path, target: Path) -> None:
 def _prepared(path: Path) -> tuple[Path, Path]:
     """The real target behind ``path`` and our temporary name beside it, after clearing what killed processes left."""
     target = Path(os.path.realpath(path))
-    if not target.parent.is_dir():
-        raise OutputError("its folder does not exist", source=path, fix=f"Create {path.parent} first")
+    _require_folder(path, target)
     # A process killed between the two renames of a replacement left the old directory under its retired name only.
     for retired in _stale(target, "old"):
         if target.exists():
@@ -138,11 +198,16 @@ def _prepared(path: Path) -> tuple[Path, Path]:
             os.replace(retired, target)
     for leftover in _stale(target, "tmp"):
         _remove(leftover)
-    return target, _name(target, "tmp", os.getpid())
+    return target, _name(target, "tmp")
 
 
-def _name(target: Path, label: str, process: int) -> Path:
-    return target.with_name(f"{_prefix(label)}{process}-{target.name}")
+def _require_folder(path: Path, target: Path) -> None:
+    if not target.parent.is_dir():
+        raise OutputError("its folder does not exist", source=path, fix=f"Create {path.absolute().parent} first")
+
+
+def _name(target: Path, label: str) -> Path:
+    return target.with_name(f"{_prefix(label)}{os.getpid()}-{_RUN}.{next(_CALLS)}-{target.name}")
 
 
 def _prefix(label: str) -> str:
@@ -151,13 +216,16 @@ def _prefix(label: str) -> str:
 
 
 def _stale(target: Path, label: str) -> list[Path]:
-    """Temporaries for ``target`` whose process on this host is gone. Our own id can only be an earlier process's."""
+    """Temporaries for ``target`` whose process on this host is gone, an earlier one with our own id among them."""
     found = []
     with contextlib.suppress(OSError):
         for entry in target.parent.iterdir():
-            process, _, name = entry.name.removeprefix(_prefix(label)).partition("-")
-            ours = entry.name.startswith(_prefix(label)) and name == target.name and process.isdigit()
-            if ours and (int(process) == os.getpid() or not _alive(int(process))):
+            process, _, rest = entry.name.removeprefix(_prefix(label)).partition("-")
+            call, _, name = rest.partition("-")
+            if not entry.name.startswith(_prefix(label)) or name != target.name or not process.isdigit():
+                continue
+            earlier = int(process) == os.getpid() and not call.startswith(f"{_RUN}.")
+            if earlier or not _alive(int(process)):
                 found.append(entry)
     return found
 

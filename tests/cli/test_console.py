@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import io
 import logging
+import sys
 
 import pytest
 from rich.console import Console
 
 from epinformer.cli import console as module
+from epinformer.errors import OutputError
 
 
 class Clock:
@@ -89,6 +91,13 @@ def test_the_bar_goes_when_the_work_fails(clock: Clock, terminal: io.StringIO) -
         show(1, 100)
         raise ZeroDivisionError
     assert terminal.getvalue().endswith("\x1b[2K")
+
+
+def test_results_go_to_stdout_if_it_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert module.result_stream() is sys.stdout
+    monkeypatch.setattr(sys, "stdout", None)
+    with pytest.raises(OutputError, match="stdout: is closed.*Redirect stdout"):
+        module.result_stream()
 
 
 def test_messages_are_plain_lines(pipe: io.StringIO) -> None:

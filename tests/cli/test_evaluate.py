@@ -26,6 +26,18 @@ def test_with_output_the_folder_is_written_and_the_summary_goes_to_stderr(predic
     assert json.loads((folder / "metrics.json").read_text("utf-8"))["pooled"]["n"] == 30
 
 
+def test_quiet_is_quiet(predictions: Path, tmp_path: Path) -> None:
+    command = ["--quiet", "evaluate", str(predictions), "-o", str(tmp_path / "e"), "--bootstraps", "20"]
+    result = CliRunner().invoke(app, command)
+    assert (result.exit_code, result.output) == (0, "")
+
+
+def test_more_resamples_than_can_be_wanted_are_wrong_usage(predictions: Path) -> None:
+    result = CliRunner().invoke(app, ["evaluate", str(predictions), "--bootstraps", "2000000000"])
+    assert result.exit_code == 2
+    assert "1000000" in result.stderr
+
+
 def test_bad_input_writes_nothing(predictions: Path, tmp_path: Path) -> None:
     predictions.write_text(predictions.read_text().replace("predicted", "guessed"))
     result = CliRunner().invoke(app, ["evaluate", str(predictions), "-o", str(tmp_path / "evaluation")])

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import subprocess
+import sys
 from collections import OrderedDict
 from pathlib import Path
 
@@ -68,6 +70,36 @@ def test_errors_are_one_line_and_leave_nothing(kind: str, tmp_path: Path) -> Non
     assert result.stderr.startswith(f"error: {file}: ")
     assert result.stderr.count("\n") == 1
     assert {path.name for path in tmp_path.iterdir()} <= {NAME}
+
+
+def test_a_name_that_is_no_utf8(checkpoint: Path, tmp_path: Path) -> None:
+    file = checkpoint.rename(os.fsdecode(os.fsencode(tmp_path) + b"/bad\xff.pt"))
+    output = os.fsdecode(os.fsencode(tmp_path) + b"/m\xff")
+    done = subprocess.run(
+        [sys.executable, "-m", "epinformer", "import-checkpoint", file, "-o", output],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert "m\\udcff: PE-Activity-HiC" in done.stderr
+    source = load_model(output).info.source
+    assert source is not None
+    assert source.name == "bad\ufffd.pt"
+
+
+def test_a_setting_that_is_no_utf8(checkpoint: Path, tmp_path: Path) -> None:
+    command = ["import-checkpoint", str(checkpoint), "-o", str(tmp_path / "m"), "--cell-type", "K\udcff"]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: text cannot be written as utf-8: ")
+    assert "K\\udcff'. Give names and settings as UTF-8." in result.stderr
+    assert not (tmp_path / "m").exists()
+
+
+def test_quiet_is_quiet(checkpoint: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["--quiet", "import-checkpoint", str(checkpoint), "-o", str(tmp_path / "m")])
+    assert (result.exit_code, result.output) == (0, "")
 
 
 def test_help_has_an_example() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -124,6 +125,42 @@ def test_ctrl_c_is_130(broken: Callable) -> None:
     assert "Traceback" not in result.output
 
 
+def test_ctrl_c_in_a_running_command(tmp_path: Path) -> None:
+    """The command waits for a pipe's content, and has begun to wait once the pipe can be opened for writing."""
+    pipe = tmp_path / "predictions.tsv"
+    os.mkfifo(pipe)
+    # A shell's background jobs ignore the signal, and their children would, too.
+    running = subprocess.Popen(
+        [*COMMAND, "evaluate", str(pipe)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    try:
+        writer = opened_by_reader(pipe, running)
+        running.send_signal(signal.SIGINT)
+        stdout, stderr = running.communicate(timeout=60)
+        os.close(writer)
+    finally:
+        running.kill()
+        running.wait()
+    assert (running.returncode, stdout) == (130, "")
+    assert "Traceback" not in stderr
+
+
+def opened_by_reader(pipe: Path, reader: subprocess.Popen[str]) -> int:
+    """The writing end of a pipe, once the process has opened it for reading."""
+    while reader.poll() is None:
+        try:
+            return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            time.sleep(0.02)
+    raise AssertionError(f"ended before it read: {reader.communicate()[1]}")
+
+
 def test_a_bug_keeps_its_traceback(broken: Callable) -> None:
     broken(ZeroDivisionError())
     result = CliRunner().invoke(module.app, ["evaluate", "a.tsv"])
@@ -144,17 +181,34 @@ def test_a_reader_that_leaves_is_no_error(predictions: Path) -> None:
     assert done.stderr == ""
 
 
-def test_a_full_disk_behind_stdout_is_told(predictions: Path) -> None:
+@pytest.mark.parametrize("command", ["evaluate", "--version"])
+def test_a_full_disk_behind_stdout_is_told(command: str, predictions: Path) -> None:
+    arguments = [command, str(predictions), "--bootstraps", "1"] if command == "evaluate" else [command]
     with open("/dev/full", "wb") as full:
-        done = subprocess.run(
-            [*COMMAND, "evaluate", str(predictions), "--bootstraps", "1"],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
+        done = subprocess.run([*COMMAND, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr == "error: No space left on device\n"
+    assert done.stderr.startswith("error: stdout: cannot be written: No space left on device. Redirect stdout")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["evaluate", "inspect"])
+def test_a_closed_stdout_is_told_before_the_work(command: str, tmp_path: Path) -> None:
+    """The input is not there either, which is not what the message says: nothing was read yet."""
+    done = closed_stdout(command, str(tmp_path / "none"))
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: stdout: is closed, and the results go there. Redirect stdout")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_closed_stdout_is_no_error_with_output(predictions: Path, tmp_path: Path) -> None:
+    done = closed_stdout("--quiet", "evaluate", str(predictions), "--bootstraps", "1", "-o", str(tmp_path / "e"))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def closed_stdout(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run with ``>&-``, which no option of `subprocess` does."""
+    command = ["sh", "-c", '"$@" >&-', "sh", *COMMAND, *arguments]
+    return subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,11 @@ def test_a_dataset_and_a_summary_on_stderr(config: Path, tmp_path: Path) -> None
     assert open_dataset(output).genes["gene_id"].tolist() == ["G1", "G2"]
 
 
+def test_quiet_is_quiet(config: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["--quiet", "prepare", str(config), "-o", str(tmp_path / "toy.dataset")])
+    assert (result.exit_code, result.output) == (0, "")
+
+
 def test_root_and_overwrite(config: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "config.yaml"
     elsewhere.write_text(CONFIG.replace("genome: {fasta: genome.fa}\n", ""))

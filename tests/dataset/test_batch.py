@@ -153,3 +153,35 @@ def test_to_moves_tensors_only(synthetic: Dataset) -> None:
     batch = Batch.from_dataset(synthetic, np.arange(2), pair_features=PAIR, gene_features=GENE)
     moved = batch.to("meta")
     assert moved.codes.device.type == "meta" and moved.width == batch.width
+
+
+def test_part_is_the_batch_of_those_genes(synthetic: Dataset) -> None:
+    everything = np.arange(synthetic.n_genes + synthetic.n_elements)
+    known = {"pair_features": PAIR, "gene_features": GENE, "sequences": everything}
+    whole = Batch.from_dataset(synthetic, np.arange(12), **known)  # type: ignore[arg-type]
+    for begin, end in ((0, 12), (0, 1), (1, 4), (11, 12)):
+        part = whole.part(begin, end)
+        expected = Batch.from_dataset(synthetic, np.arange(begin, end), **known)  # type: ignore[arg-type]
+        for field in dataclasses.fields(Batch):
+            found, wanted = getattr(part, field.name), getattr(expected, field.name)
+            assert torch.equal(found, wanted) if isinstance(found, torch.Tensor) else found == wanted, field.name
+
+
+def test_damaged_bases_are_told(synthetic: Dataset) -> None:
+    assert synthetic.codes is not None
+    codes = synthetic.codes.copy()
+    codes[4_100] = 200
+    damaged = dataclasses.replace(synthetic, codes=codes)
+    sequence_codes(damaged, np.array([0, 1]))
+    with pytest.raises(DatasetError, match=r"sequence\.npy: .*such as 200 \(1 affected; first: sequence 2\)"):
+        sequence_codes(damaged, np.array([0, 1, 2, 3]))
+
+
+def test_from_dense_takes_what_carries_a_gradient_or_cannot_be_written() -> None:
+    dense = torch.zeros(1, 1, 8, 4)
+    dense[0, 0, :, 2] = 1
+    frozen = dense.numpy().copy()
+    frozen.flags.writeable = False
+    for values in (dense.clone().requires_grad_(), dense.to(torch.bfloat16), frozen):
+        batch = Batch.from_dense(values, None, torch.zeros(1, 1, requires_grad=True))
+        assert batch.codes.tolist() == [2] * 8 and not batch.gene_features.requires_grad

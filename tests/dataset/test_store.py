@@ -267,6 +267,20 @@ BROKEN = {
     "length 0": (_set("elements", "sequence_length", 1, 0), "sequence_length is out of range"),
     "activity is text": (_set("elements", "activity", 0, "high"), "activity is not of a number type"),
     "activity infinite": (_set("elements", "activity", 2, np.inf), "activity is infinite .*row 2"),
+    "activity negative": (
+        _set("elements", "activity", 2, -0.5),
+        "activity is negative .*1 affected; first: row 2: -0.5",
+    ),
+    "promoter activity negative": (
+        _set("genes", "promoter_activity", 1, -1.0),
+        "promoter_activity is negative .*row 1",
+    ),
+    "contact negative": (_set("pairs", "contact", 3, -1e-9), "contact is negative .*row 3"),
+    "score negative": (
+        lambda p: p._replace(pairs=p.pairs.assign(abc_score=-1)),
+        "abc_score is negative .*5 affected; first: row 0: -1",
+    ),
+    "RPM negative": (lambda p: p._replace(elements=p.elements.assign(ctcf_rpm=[0, -2, 1])), "ctcf_rpm .*row 1: -2"),
     "gene out of range": (_set("pairs", "gene_index", 4, 3), "gene_index points outside the 3 genes .*row 4: 3"),
     "gene below 0": (_set("pairs", "gene_index", 0, -1), "gene_index points outside"),
     "element out of range": (_set("pairs", "element_index", 1, 3), "element_index points outside the 3 el.*row 1: 3"),
@@ -385,6 +399,10 @@ DAMAGE = {
     "index out of range": (_table("pairs.parquet", _first_index(3)), "element_index points outside .*row 0: 3"),
     "index negative": (_table("pairs.parquet", _first_index(-1)), "element_index points outside"),
     "not sorted": (_table("pairs.parquet", lambda t: t.iloc[::-1]), "not sorted"),
+    "negative contact": (
+        _table("pairs.parquet", lambda t: t.assign(contact=-t["contact"])),
+        "contact is negative .*row 0",
+    ),
     "column gone": (_table("genes.parquet", lambda t: t.drop(columns="tss")), "columns are missing .*tss"),
     "pair gone": (_table("pairs.parquet", lambda t: t.iloc[:-1]), "holds 4 pairs, but dataset.json says 5"),
 }

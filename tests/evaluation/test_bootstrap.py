@@ -57,6 +57,15 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert calls[1:] == [(10, 33), (20, 33), (30, 33), (33, 33)]
 
 
+def test_the_number_of_resamples_is_not_held_in_memory_before_the_first() -> None:
+    def stop(weights: np.ndarray) -> np.ndarray:
+        assert weights.size <= 2_000_000
+        raise StopIteration
+
+    with pytest.raises(StopIteration):
+        bootstrap(np.arange(100), stop, bootstraps=10**12, seed=0)
+
+
 def test_seed_decides() -> None:
     def draw(seed: int) -> np.ndarray:
         return bootstrap([0, 1, 2], lambda w: w[:, 0], bootstraps=50, seed=seed)

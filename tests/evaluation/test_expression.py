@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -133,6 +134,29 @@ def test_constant_values_are_null_and_said(column: str) -> None:
     assert (result.pooled.r2 is None) == (column == "observed")
     assert result.intervals["pearson"] is None
     assert any(f"{column} is the same" in note for note in result.notes)
+
+
+@pytest.mark.parametrize("column", ["observed", "predicted"])
+@pytest.mark.parametrize("value", [1e308, -1e308, 1e160])
+def test_too_large_to_square_is_null_and_said(column: str, value: float) -> None:
+    data = table()
+    data.loc[3, column] = value
+    result = evaluate(data, bootstraps=10)
+    assert (result.pooled.pearson, result.pooled.r2) == (None, None)
+    assert result.pooled.spearman is not None
+    note = next(note for note in result.notes if note.startswith("pearson, r2 undefined"))
+    assert f"{column} reaches {abs(value):.3g}" in note
+
+
+def test_a_chromosome_in_two_styles_is_one(caplog: pytest.LogCaptureFixture) -> None:
+    data = table().assign(chrom=["chr22", "22"] * 30)
+    with caplog.at_level(logging.INFO):
+        result = evaluate(data)
+    assert "1 chromosomes are named in two ways (22 is chr22)" in caplog.text
+    assert result.chromosomes == 1
+    assert list(result.per_chromosome) == ["chr22"]
+    assert set(result.intervals.values()) == {None}
+    assert list(evaluate(data.assign(chrom=["2", "X"] * 30), bootstraps=10).per_chromosome) == ["2", "X"]
 
 
 def test_one_gene_is_null_and_said() -> None:

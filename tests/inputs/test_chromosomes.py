@@ -38,5 +38,13 @@ def test_scaffolds_say_nothing_about_style() -> None:
 
 
 def test_both_styles_in_one_file() -> None:
-    with pytest.raises(InputError, match=r"a\.bed: names one chromosome in two ways \(2 affected; first: chr1 and 1\)"):
+    message = r"a\.bed: names chromosomes in two styles \(2 affected; first: 1 beside chr1\)\. Use one"
+    with pytest.raises(InputError, match=message):
         reconciled(["1", "chr1", "chr3", "chrX", "X"], ["chr1"], "a.bed")
+
+
+def test_both_styles_for_different_chromosomes() -> None:
+    with pytest.raises(InputError, match=r"two styles \(1 affected; first: chr22 beside 20\)"):
+        reconciled(["21", "20", "chr22"], ["chr21", "chr22"], "a.bed")
+    # A scaffold has one name only and is of no style.
+    assert reconciled(["chr1", "KI270728.1"], ["chr1"], "a.bed")["KI270728.1"] == "KI270728.1"

@@ -56,8 +56,29 @@ def test_bad_genes(tmp_path: Path, row: str, message: str) -> None:
 
 
 def test_genes_need_six_columns(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"has 4 columns and lacks column 6 \(strand\)"):
+    with pytest.raises(
+        InputError, match=r"rows of 4 columns and needs 6 \(1 affected; .*gene_id \(4\), strand \(6\)\."
+    ):
         read_genes(write(tmp_path, "chr1\t1\t2\tG1\n"))
+
+
+@pytest.mark.parametrize("tss", ["center", "strand"])
+def test_gene_bodies_need_the_strand(tmp_path: Path, tss: str, caplog: pytest.LogCaptureFixture) -> None:
+    path = write(tmp_path, "chr1\t100\t5100\tG1\t0\t+\nchr1\t100\t5101\tG2\t0\t-\n")
+    if tss == "strand":
+        assert read_genes(path, "strand")["tss"].tolist() == [100, 5_100]
+        assert not caplog.text
+        return
+    message = r"genes\.bed: has intervals longer than 5,000 bp.*\(1 affected; first: line 2: .* G2 -\)\. .*tss: strand"
+    with pytest.raises(InputError, match=message):
+        read_genes(path)
+
+
+def test_short_intervals_of_unequal_length_are_pointed_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    text = "chr1\t0\t700\tG0\t0\t+\n" + "".join(f"chr1\t{i}00\t{i + 10}00\tG{i}\t0\t+\n" for i in (1, 2, 3))
+    with caplog.at_level(logging.WARNING):
+        read_genes(write(tmp_path, text))
+    assert "genes.bed: 1 of 4 intervals are not of 1,000 bp (first: G0)" in caplog.text
 
 
 def half_life(folder: Path, suffix: str = "", **changes: str) -> Path:
@@ -103,9 +124,7 @@ def test_matched() -> None:
     table = pd.DataFrame({"x": [1.0, 2.0]}, index=["b", "a"])
     values = matched(table, pd.Series(["a", "c"]), "t")["x"].tolist()
     assert values[0] == 2 and np.isnan(values[1])
-    with pytest.raises(
-        InputError, match=r"t: has none of the genes of the gene table \(1 affected; first: z is not found"
-    ):
+    with pytest.raises(InputError, match=r"t: has none of the genes \(1 affected; first: z is not found"):
         matched(table, pd.Series(["z"]), "t")
 
 

@@ -38,6 +38,7 @@ def test_the_count_is_the_last_column(tmp_path: Path, row: str) -> None:
         ),
         ("c\t6\t5\t1", r"has starts that are not below ends \(2 affected; first: line 2: c 6 5 1\.0\)"),
         ("c\t-1\t5\t1", r"r\.bed: has negative starts \(2 affected; first: line 2: c -1 5 1\.0\)\. Coordinates"),
+        ("c\t1\t2147483648\t1", r"r\.bed: has ends beyond any chromosome \(2 affected; first: line 2: c 1 2147483648"),
         ("c\t1\t5\t-1", r"r\.bed: has negative counts \(2 affected; first: line 2: c 1 5 -1\.0\)\. Give reads"),
         ("c\t1\t5\tnan", r"column count holds .* finite number \(2 affected; first: line 2: 'nan'\)"),
         ("c\t1\t5\tinf", r"column count holds .* finite number \(2 affected; first: line 2: 'inf'\)"),
@@ -49,7 +50,7 @@ def test_bad_counts(tmp_path: Path, row: str, message: str) -> None:
 
 
 def test_regions_without_counts(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"has 3 columns and lacks column 4 \(a count\)"):
+    with pytest.raises(InputError, match=r"rows of 3 columns and needs 4 \(1 affected; .*end \(3\), count \(last\)"):
         read_counts(write(tmp_path, "c\t1\t2\n"))
 
 

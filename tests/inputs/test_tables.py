@@ -53,8 +53,43 @@ def test_header_row_of_a_bed_file_is_said(tmp_path: Path, caplog: pytest.LogCapt
 
 
 def test_whole_numbers_as_programs_write_them(tmp_path: Path) -> None:
-    table = read_bed(write(tmp_path, "c\t1e+05\t1\t1\nc\t7.0\t1\t1\nc\t248956422\t1\t1\n"), BED)
-    assert table["start"].tolist() == [100_000, 7, 248_956_422]
+    numbers = ["7.0", " 8. ", "+9", "-10.000", "248956422", str(2**63 - 1), str(-(2**63))]
+    table = read_bed(write(tmp_path, "".join(f"c\t{number}\t1\t1\n" for number in numbers)), BED)
+    assert table["start"].tolist() == [7, 8, 9, -10, 248_956_422, 2**63 - 1, -(2**63)]
+    assert table["start"].dtype == np.int64
+
+
+@pytest.mark.parametrize("token", ["3.7205E+07", "1e+05", "1e30"])
+def test_whole_numbers_that_a_spreadsheet_has_rounded(tmp_path: Path, token: str) -> None:
+    message = rf"start holds .* whole number \(1 affected; first: line 2: '{token.replace('+', '.')}'\)\. A spreadsheet"
+    with pytest.raises(InputError, match=message):
+        read_bed(write(tmp_path, f"c\t5\t1\t1\nc\t{token}\t1\t1\n"), BED)
+
+
+@pytest.mark.parametrize("token", ["37_220_921", str(2**63), "9" * 5000, "0x10", "٣", "", "1.5", "nan", "5 6"])
+def test_what_is_no_whole_number(tmp_path: Path, token: str) -> None:
+    with pytest.raises(InputError, match=r"start holds something else than a whole number \(1 affected.*Correct"):
+        read_bed(write(tmp_path, f"c\t5\t1\t1\nc\t{token}\t1\t1\n"), BED)
+
+
+def test_underscores_are_no_digits(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"score holds .* finite number \(1 affected; first: line 2: '1_000'\)"):
+        read_bed(write(tmp_path, "c\t5\t1\t1\nc\t5\t1\t1_000\n"), BED)
+
+
+def test_a_width_that_columns_do_not_tell(tmp_path: Path) -> None:
+    path = write(tmp_path, "c\t1\t2\nc\t3\t4\nc\t3\t4\t5\n")
+    message = (
+        r"t\.bed: has rows of 3 columns and needs 4 \(2 affected; first: line 1: .*chrom \(1\), start \(2\), score \(l"
+    )
+    with pytest.raises(InputError, match=message):
+        read_bed(path, BED, min_width=4)
+
+
+def test_gzip_inside_gzip(tmp_path: Path) -> None:
+    data = gzip.compress(gzip.compress(b"c\t1\t2\t3\n"))
+    with pytest.raises(InputError, match=r"t\.bed\.gz: is gzip inside gzip\. Unpack it once"):
+        read_bed(write(tmp_path, data, "t.bed.gz"), BED)
 
 
 def test_gzip_is_told_by_content(tmp_path: Path) -> None:
@@ -90,9 +125,9 @@ BAD_BED = {
     "header only": ("chrom\tstart\tend\n", r"t\.bed: holds no rows"),
     "too narrow": (
         "chr1\n",
-        r"t\.bed: has 1 columns and lacks column 2 \(start\) \(first: line 1: 'chr1'\)\. Separate",
+        r"t\.bed: has rows of 1 columns and needs 2 \(1 affected; first: line 1: 'chr1'\)\. Separate",
     ),
-    "commas": ("chr1,5,9,1\n", r"has 1 columns and lacks column 2"),
+    "commas": ("chr1,5,9,1\nchr2,5,9,1\n", r"has rows of 1 columns and needs 2 \(2 affected"),
     "ragged": (
         "c\t1\t2\t3\nc\t1\t2\nc\t1\t2\t3\t4\nc\t1\t2\t3\n",
         r"t\.bed: has rows that do not have 4 fields like its first one \(2 affected; first: line 2: 3 fields: "

@@ -151,3 +151,18 @@ def test_training_ignores_padding() -> None:
         results.append([value.clone() for value in model.encoder.buffers()])
     for one, other in zip(*results, strict=True):
         torch.testing.assert_close(one, other)
+
+
+def test_frozen_normalisation_is_that_of_evaluation() -> None:
+    """Training with frozen statistics, as when a pretrained encoder is tuned."""
+    model = Sequences(SMALL)
+    sequences = random_sequences([300, 2000])
+    with torch.inference_mode():
+        expected = towers(model.encoder, sequences)
+    model.encoder.train()
+    for norm in model.modules():
+        if isinstance(norm, nn.BatchNorm1d):
+            norm.eval()
+    before = [value.clone() for value in model.encoder.buffers()]
+    torch.testing.assert_close(towers(model.encoder, sequences), expected, rtol=1e-5, atol=1e-6)
+    assert all(torch.equal(a, b) for a, b in zip(before, model.encoder.buffers(), strict=True))

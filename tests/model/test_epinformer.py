@@ -140,6 +140,20 @@ def test_every_used_parameter_learns() -> None:
             assert parameter.grad.abs().max() > 0, name
 
 
+def test_the_empty_sequence_teaches_normalisation_nothing() -> None:
+    model = trained().train()
+    sequences = [np.random.default_rng(n).integers(0, 4, n, dtype=np.uint8) for n in (400, 900)]
+    codes, lengths = torch.from_numpy(np.concatenate(sequences)), torch.tensor([400, 900])
+    before = {name: value.clone() for name, value in model.embedding.state_dict().items()}
+    embeddings = model.embed(codes, lengths)
+    learned = model.embedding.state_dict()["dilated.0.norm.running_mean"].clone()
+    assert not embeddings.empty.any()
+    model.embedding.load_state_dict(before)
+    towers = torch.cat([run.tower for run in model.encoder(codes, lengths)])
+    model.embedding(towers[:2])
+    torch.testing.assert_close(model.embedding.state_dict()["dilated.0.norm.running_mean"], learned)
+
+
 def test_activity_model_equals_padded() -> None:
     torch.manual_seed(0)
     model = ActivityModel(activity_config()).eval()

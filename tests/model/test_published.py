@@ -4,6 +4,7 @@ import io
 import logging
 import os
 import pickle
+import warnings
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
@@ -260,6 +261,25 @@ def test_truncated_anywhere(legacy: bool, authors_file: Callable[..., Path]) -> 
             read_published(path)
 
 
+def test_a_changed_byte_is_noticed(authors_file: Callable[..., Path]) -> None:
+    path = authors_file()
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match="is a truncated or damaged torch file.*Download"):
+        read_published(path)
+
+
+def test_an_unusual_pickle_gives_our_message_only(tmp_path: Path) -> None:
+    path = tmp_path / "x.pt"
+    path.write_bytes(pickle.dumps({"a": 1}, protocol=4))
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        with pytest.raises(ModelError):
+            read_published(path)
+    assert heard == []
+
+
 def test_zip_of_something_else_and_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "x.pt"
     with zipfile.ZipFile(path, "w") as archive:
@@ -270,48 +290,6 @@ def test_zip_of_something_else_and_bomb(tmp_path: Path, monkeypatch: pytest.Monk
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a/data.pkl", bytes(2**21))
     with pytest.raises(ModelError, match="unpacks to 2,097,152 bytes"):
-        read_published(path)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda state: state.pop("conv_out.12.bias"), "lacks tensors.*conv_out.12.bias"),
-        (lambda state: state.update(more=torch.zeros(1)), "no published model has.*more"),
-        (
-            lambda state: state.update({"pToExpr.0.weight": torch.zeros(128, 65)}),
-            r"wrong shape.*pToExpr.0.weight is \(128, 65\), not \(128, 73\)",
-        ),
-        (lambda state: state.update({"add_pos_conv.0.weight": torch.zeros(64, 70, 1)}), "takes 6 features of a pair"),
-        (lambda state: state["attn_encoder.1.norm2.bias"].fill_(torch.nan), "not finite.*attn_encoder.1.norm2.bias"),
-        (lambda state: state["conv_out.1.running_var"][3:4].fill_(torch.inf), "not finite.*conv_out.1.running_var"),
-        (
-            lambda state: state.update({"pToExpr.4.bias": torch.zeros(1, dtype=torch.int32)}),
-            "wrong type.*pToExpr.4.bias is torch.int32",
-        ),
-        (lambda state: state.update({"pToExpr.4.bias": torch.zeros(1).to_sparse()}), "wrong type.*pToExpr.4.bias"),
-        (lambda state: state.update({"pToExpr.4.bias": 3.0}), "not tensors.*pToExpr.4.bias"),
-        (lambda state: state.clear(), "holds no state dict"),
-        (lambda state: state.pop("add_pos_conv.0.weight"), "does not hold the tensors of a published model"),
-    ],
-)
-def test_strict_about_tensors(
-    change: Callable[[dict], object], message: str, tmp_path: Path, authors_state: Callable[[str], OrderedDict]
-) -> None:
-    state = authors_state("PE-Activity")
-    change(state)
-    path = tmp_path / "x.pt"
-    torch.save({"epoch": 0, "model_state_dict": state, "loss": 0.0}, path)
-    with pytest.raises(ModelError, match=message):
-        read_published(path)
-
-
-def test_enormous_tensor_without_memory_behind_it(tmp_path: Path, authors_state: Callable[[str], OrderedDict]) -> None:
-    state = authors_state("PE")
-    state["pToExpr.0.weight"] = torch.zeros(1).expand(10**6, 10**6)
-    path = tmp_path / "x.pt"
-    torch.save(state, path)
-    with pytest.raises(ModelError, match="wrong shape"):
         read_published(path)
 
 

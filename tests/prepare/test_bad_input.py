@@ -43,7 +43,7 @@ BAD = {
     ),
     "missing count": (
         edit("dnase.bedgraph", "\t10\n", "\n"),
-        r"dnase\.bedgraph: has 3 columns and lacks column 4 \(a count\) \(first: line 1",
+        r"dnase\.bedgraph: has rows of 3 columns and needs 4 \(1 affected; first: line 1",
     ),
     "other rows": (
         edit("h3k27ac.0.bedgraph", "chr1\t19800", "chr1\t19801"),
@@ -57,11 +57,23 @@ BAD = {
     ),
     "two styles in one file": (
         edit("dnase.bedgraph", "chr1\t35000", "1\t35000"),
-        r"dnase\.bedgraph: names one chromosome in two ways \(1 affected; first: chr1 and 1\)",
+        r"dnase\.bedgraph: names chromosomes in two styles \(1 affected; first: 1 beside chr1\)",
     ),
     "two styles in the gene table": (
         edit("genes.bed", "chr1\t100\t", "1\t100\t"),
-        r"genes\.bed: names one chromosome in two ways \(1 affected; first: chr1 and 1\)",
+        r"genes\.bed: names chromosomes in two styles \(1 affected; first: 1 beside chr1\)",
+    ),
+    "another style for another chromosome": (
+        edit("genes.bed", "chr2\t49500", "2\t49500"),
+        r"genes\.bed: names chromosomes in two styles \(1 affected; first: chr1 beside 2\)",
+    ),
+    "rounded by a spreadsheet": (
+        edit("dnase.bedgraph", "chr1\t10000\t", "chr1\t1E+04\t"),
+        r"dnase\.bedgraph: column start .* \(1 affected; first: line 1: '1E\+04'\)\. A spreadsheet",
+    ),
+    "gene bodies": (
+        edit("genes.bed", "chr1\t29500\t30500", "chr1\t22500\t30500"),
+        r"genes\.bed: has intervals longer than 5,000 bp.* \(1 affected; first: line 2: .*tss: strand",
     ),
     "start not below end": (
         edit("h3k27ac.1.bedgraph", "chr1\t10000\t10500", "chr1\t10500\t10500"),
@@ -123,7 +135,7 @@ BAD = {
     ),
     "other gene ids": (
         lambda world: (world.folder / "rna.csv").write_text("ENSID,actual\nENSG1.7,3\n"),
-        r"rna\.csv: has none of the genes of .* \(4 affected; first: G1 is not found; the file has ENSG1\.7\)",
+        r"rna\.csv: has none of the genes \(4 affected; first: G1 is not found; the file has ENSG1\.7\)",
     ),
     "expression twice": (
         edit("rna.csv", "G2", "G1"),
@@ -164,6 +176,35 @@ def test_elements_beyond_the_end(world: Any) -> None:
     world.config["genome"]["outside"] = "drop"
     step = world.prepare(rewrite=False).manifest.filters[2]
     assert (step.table, step.step, step.before, step.after) == ("elements", "outside the genome", 6, 5)
+
+
+def test_a_long_element_that_is_beyond_the_end_until_it_is_cut(world: Any) -> None:
+    # Its middle 2 kb end at 60,000, where the chromosome does.
+    world.elements[3] = ["chr1", 57_000, 61_000]
+    message = r"dnase\.bedgraph: has elements outside the genome \(1 affected; first: chr1:57000-61000, but chr1 of"
+    with pytest.raises(InputError, match=message):
+        world.prepare()
+    assert world.nothing_left()
+    world.config["genome"]["outside"] = "drop"
+    step = world.prepare(rewrite=False).manifest.filters[2]
+    assert (step.table, step.before, step.after) == ("elements", 6, 5)
+
+
+def test_a_long_element_at_the_edge_of_a_locus(world: Any) -> None:
+    # The middle 2 kb of chr1:25000-29001 are 26,000-28,000.
+    world.genes = world.genes[:1]
+    world.promoter_dnase, world.promoter_h3k27ac = world.promoter_dnase[:1], [[8], [1]]
+    world.elements = [row for row in world.elements if row[1] in (19_800, 25_000)]
+    world.dnase, world.h3k27ac = [20, 30], [[0, 8], [2, 2]]
+    del world.config["half_life"], world.config["expression"]
+    world.cut(10_000, 28_000, "error")
+    message = (
+        r"has elements outside the genome \(1 affected; first: chr1:25000-29001, but genome\.fa holds chr1:10000-28000"
+    )
+    with pytest.raises(InputError, match=message):
+        world.prepare()
+    world.config |= {"genome": {"fasta": "genome.fa", "outside": "drop"}, "pairs": {"max_distance": 7_000}}
+    assert world.prepare(rewrite=False).elements["element_id"].tolist() == ["chr1:19800-20100", "chr1:25000-29001"]
 
 
 def test_elements_outside_a_locus(world: Any) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from epinformer import files
 from epinformer.dataset.store import HALF_LIFE_FEATURES
 from epinformer.errors import InputError, OutputError
 from epinformer.prepare import build, sequence
@@ -229,12 +230,15 @@ def test_a_locus_one_base_short(world: Any, start: int, end: int) -> None:
 
 def test_progress_ends_at_the_total(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sequence, "_REPORT_EVERY", 2)
+    monkeypatch.setattr(files, "_HASHED_BYTES", 20_000)
     world.write()
     seen: list[tuple[int, int]] = []
     prepare(world.load(), world.output, progress=lambda done, total: seen.append((done, total)))
     assert {total for _, total in seen} == {100}
     done = [value for value, _ in seen]
     assert done == sorted(done) and done[-1] == 100 and len(set(done)) > 5
+    # Hashing a genome takes a while, so it has its share.
+    assert len([value for value in set(done) if value <= 10]) > 3
 
 
 def test_output_that_exists(world: Any) -> None:
@@ -243,6 +247,31 @@ def test_output_that_exists(world: Any) -> None:
         prepare(world.load(), world.output)
     world.config["cell_type"] = "other"
     assert prepare(world.load(), world.output, overwrite=True).cell_type == "other"
+
+
+def test_output_that_is_refused_before_the_work(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.prepare()
+    monkeypatch.setattr(build, "_checked_inputs", lambda *arguments: pytest.fail("the inputs must not be read"))
+    (world.folder / "file").write_text("mine")
+    (world.folder / "link").symlink_to("nowhere")
+    (world.output / "notes.txt").write_text("mine")
+    for name, message in (("file", "is not a dir"), ("link", "is not a dir"), ("out.dataset", r"first: notes\.txt")):
+        with pytest.raises(OutputError, match=message):
+            prepare(world.load(), world.folder / name, overwrite=True)
+    with pytest.raises(OutputError, match=r"holds what is to be read \(10 affected; first: .*genome\.fa"):
+        prepare(world.load(), world.folder, overwrite=True)
+
+
+def test_genes_on_a_chromosome_without_elements(world: Any, caplog: pytest.LogCaptureFixture) -> None:
+    world.genes.append(["chr3", 49_500, 50_500, "G5", 0, "+"])
+    world.promoter_dnase.append(1)
+    for counts in world.promoter_h3k27ac:
+        counts.append(1)
+    world.half_life.append(["G5", "nameG5", *[0] * 8])
+    world.sequence["chr3"] = world.sequence["chr2"]
+    with caplog.at_level(logging.WARNING, logger="epinformer"):
+        world.prepare()
+    assert "dnase.bedgraph has no element on chr3, where 1 of 5 genes are" in caplog.text
 
 
 def test_output_in_no_folder(world: Any) -> None:

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from epinformer.dataset.store import HALF_LIFE_FEATURES, Dataset, open_dataset
-from epinformer.errors import InputError, OutputError
+from epinformer.errors import ConfigError, InputError, OutputError
 from epinformer.prepare import h5_layout
 from epinformer.prepare.h5_layout import centred_spans, read_blocks, read_layout
 from epinformer.prepare.import_h5 import ExpressionTable, import_h5
@@ -304,6 +304,42 @@ def test_tables_of_genes_promoters_and_expression(h5: Callable[..., Path], tmp_p
     assert (manifest.assembly, manifest.cell_type) == ("hg19", "K562")
     assert set(manifest.inputs) == {"h5[0]", "genes", "promoters", "expression.rna"}
     assert [(step.before, step.after) for step in manifest.filters] == [(5, 4)]
+
+
+def test_promoters_without_bases_are_pointed_out(h5: Callable[..., Path], tmp_path: Path, caplog: Any) -> None:
+    data = content(4)
+    data["codes"][[1, 2], 0] = 5
+    with caplog.at_level(logging.WARNING):
+        import_h5([h5(data)], tmp_path / "d")
+    assert f"2 of 4 genes have a promoter without a single base (first: {data['ensid'][1]})" in caplog.text
+    assert_same(open_dataset(tmp_path / "d"), data)
+
+
+@pytest.mark.parametrize(("assay", "fix"), [("RNA", "Name it rna"), ("x y", "Name it x_y"), ("5", "Begin it with")])
+def test_assays_name_columns(assay: str, fix: str, h5: Callable[..., Path], tmp_path: Path) -> None:
+    table = ExpressionTable(tmp_path / "none.csv", "gene_id", "value")
+    with pytest.raises(ConfigError, match=f"'{assay}' is no name for a column.*{fix}"):
+        import_h5([h5(content(2))], tmp_path / "d", expression={assay: table})
+
+
+@pytest.mark.parametrize("tss", [-1, 2**31])
+def test_a_tss_on_no_chromosome(tss: int, h5: Callable[..., Path], tmp_path: Path) -> None:
+    data = content(2)
+    table = gene_table(data["ensid"])
+    table.loc[1, "TSS"] = tss
+    with pytest.raises(InputError, match=r"table\.csv: has a TSS on no chromosome \(1 affected; first: line 3: "):
+        import_h5([h5(data)], tmp_path / "d", genes=save(table, tmp_path))
+
+
+def test_an_output_that_would_replace_an_input(h5: Callable[..., Path], tmp_path: Path) -> None:
+    file = h5(content(2))
+    for output in (file, tmp_path):
+        with pytest.raises(OutputError, match=r"is or holds what is to be read \(1 affected; first: .*k562\.h5\)"):
+            import_h5([file], output, overwrite=True)
+    import_h5([file], tmp_path / "d")
+    (tmp_path / "d" / "notes").write_text("mine")
+    with pytest.raises(OutputError, match="first: notes"):
+        import_h5([file], tmp_path / "d", overwrite=True)
 
 
 def test_genes_without_half_life_can_be_kept(h5: Callable[..., Path], tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pandas as pd
@@ -41,6 +43,29 @@ def test_a_file_in_the_way_is_told(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="file: cannot be made a folder"):
         write_evaluation(result(), tmp_path / "file")
     assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize("failing", ["metrics.json", "scatter.png"])
+def test_a_failure_leaves_everything_as_it_was(
+    tmp_path: Path, there: bool, failing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "new" / "folder"
+    if there:
+        write_evaluation(result(), folder)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+    def full(*arguments: object, **options: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    if failing == "metrics.json":
+        monkeypatch.setattr(Path, "write_text", full)
+    else:
+        monkeypatch.setattr("matplotlib.figure.Figure.savefig", full)
+    with pytest.raises(OutputError, match=r"folder/[a-z.]+: cannot be written: No space left"):
+        write_evaluation(result(50), folder)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert (tmp_path / "new").exists() == there
 
 
 def test_the_summary_says_how_many_and_how_well() -> None:

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from epinformer.errors import OutputError
-from epinformer.report.tables import write_table
+from epinformer.report.tables import refuse_targets, write_table
 
 
 def test_write_table(tmp_path: Path) -> None:
@@ -19,3 +19,29 @@ def test_write_table(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="folder does not exist"):
         write_table(table, tmp_path / "no" / "p.tsv")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["p.tsv", "p.tsv.gz"]
+
+
+def test_the_same_table_gives_the_same_file(tmp_path: Path) -> None:
+    table = pd.DataFrame({"gene_id": ["A"]})
+    for name in ("a.tsv.gz", "b.tsv.gz"):
+        write_table(table, tmp_path / name)
+    content = (tmp_path / "a.tsv.gz").read_bytes()
+    assert content == (tmp_path / "b.tsv.gz").read_bytes() and b"tmp" not in content
+
+
+def test_targets_are_refused_before_the_work(tmp_path: Path) -> None:
+    data = tmp_path / "k562.dataset"
+    data.mkdir()
+    genes = tmp_path / "genes.txt"
+    genes.write_text("A")
+    refuse_targets([tmp_path / "p.tsv", tmp_path / "a.tsv"], [data, genes, tmp_path / "not.there"])
+    refuse_targets([Path("/dev/null")], [data])
+    for targets, message in (
+        ([data], "is a directory"),
+        ([tmp_path / "no" / "p.tsv"], "its folder does not exist"),
+        ([tmp_path / "p.tsv", tmp_path / "k562.dataset" / ".." / "p.tsv"], "named for two different results"),
+        ([data / "genes.parquet"], r"would overwrite the input .*k562\.dataset"),
+        ([genes], r"would overwrite the input .*genes\.txt"),
+    ):
+        with pytest.raises(OutputError, match=message):
+            refuse_targets(targets, [data, genes])

@@ -135,9 +135,32 @@ def test_refuses_a_dataset_that_does_not_fit(synthetic: Dataset) -> None:
     with pytest.raises(DatasetError, match="has no sequence"):
         predict([loaded()], dataclasses.replace(synthetic, codes=None))
     genes = synthetic.genes.assign(promoter_activity=np.nan)
-    with pytest.raises(DatasetError, match=r"'promoter_activity'.*12 affected"):
+    with pytest.raises(DatasetError, match=r"'promoter_activity'.*12 affected; first: ENSG00000000000"):
         predict([loaded()], dataclasses.replace(synthetic, genes=genes))
     assert predict([loaded("PE")], dataclasses.replace(synthetic, genes=genes)).table.predicted.notna().all()
+
+
+def test_missing_values_are_counted_over_all_genes(synthetic: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(predict_module, "_CHUNK_GENES", 3)
+    genes = synthetic.genes.copy()
+    genes.loc[[2, 5, 11], "UTR5LEN"] = np.nan
+    with pytest.raises(DatasetError, match=r"'UTR5LEN'.*3 affected; first: ENSG00000000002"):
+        predict([loaded()], dataclasses.replace(synthetic, genes=genes))
+    pairs = synthetic.pairs.copy()
+    pairs.loc[pairs.index[[0, 40]], "contact"] = np.nan
+    with pytest.raises(DatasetError, match=r"'contact'.*2 affected; first: ENSG00000000001 and chr22:"):
+        predict([loaded()], dataclasses.replace(synthetic, pairs=pairs))
+
+
+def test_names_of_one_assembly_are_the_same(synthetic: Dataset) -> None:
+    assert len(predict([loaded(assembly="GRCh38")], synthetic, genes=["GENE1"]).table) == 1
+
+
+def test_other_windows_are_refused(synthetic: Dataset) -> None:
+    model = loaded()
+    config = model.info.config.model_copy(update={"sequence_length": 1984})
+    with pytest.raises(ModelError, match="windows of 1,984 bp"):
+        predict([model._replace(info=model.info.model_copy(update={"config": config}))], synthetic)
 
 
 def test_refuses_an_activity_model(synthetic: Dataset) -> None:
@@ -191,11 +214,14 @@ def test_bf16_where_the_processor_knows_it(
 
 def test_devices(synthetic: Dataset) -> None:
     model = loaded()
-    with pytest.raises(EpinformerError, match="no device 'abacus'"):
-        predict([model], synthetic, device="abacus")
-    if not torch.cuda.is_available():
-        with pytest.raises(EpinformerError, match="no CUDA device"):
-            predict([model], synthetic, device="cuda")
+    for device in ("abacus", "meta", "mps", "cuda:x"):
+        with pytest.raises(EpinformerError, match=f"no device '{device}'"):
+            predict([model], synthetic, device=device)
+    with pytest.raises(EpinformerError, match="'cuda:99' is not there"):
+        predict([model], synthetic, device="cuda:99")
+    rounding = torch.backends.cudnn.allow_tf32
+    predict([model], synthetic, genes=["GENE1"], device="cpu")
+    assert torch.backends.cudnn.allow_tf32 is rounding
 
 
 def test_no_pairs_at_all(tmp_path: Path) -> None:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
+
+from epinformer.errors import OutputError
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 console = Console(stderr=True, highlight=False, emoji=False, markup=False)
 _log = logging.getLogger(__name__)
+
+OTHER_STDOUT = "Redirect stdout to a file or a pipe, or name a file with -o where the command has it"
 
 # A bar that flashes up and goes says nothing.
 _DELAY_S = 2.0
@@ -40,6 +45,21 @@ def setup_logging(level: int = logging.INFO) -> None:
     logger.addHandler(_Messages())
     logger.setLevel(level)
     logger.propagate = False
+
+
+def result_stream() -> TextIO:
+    """Give stdout, for results; to be asked for before the work, so that none is done for nothing.
+
+    Raises
+    ------
+    OutputError
+        The caller closed stdout (``>&-``).
+    """
+    # What the type of `sys.stdout` does not say: Python has None where the descriptor is closed.
+    stream: TextIO | None = sys.stdout
+    if stream is None:
+        raise OutputError("is closed, and the results go there", source="stdout", fix=OTHER_STDOUT)
+    return stream
 
 
 @contextmanager

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from epinformer.cli.console import console, progress
+from epinformer.cli.console import progress, result_stream
+
+_log = logging.getLogger(__name__)
 
 
 def evaluate(
@@ -16,9 +19,13 @@ def evaluate(
     ],
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="FOLDER", help="Write metrics.json and scatter.png there."),
+        typer.Option(
+            "-o", "--output", metavar="FOLDER", help="Write metrics.json and scatter.png there; replaces earlier ones."
+        ),
     ] = None,
-    bootstraps: Annotated[int, typer.Option(min=1, help="Resamples of chromosomes for the intervals.")] = 1000,
+    bootstraps: Annotated[
+        int, typer.Option(min=1, max=1_000_000, help="Resamples of chromosomes for the intervals.")
+    ] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the resampling.")] = 0,
 ) -> None:
     """Compare predicted with observed expression.
@@ -35,10 +42,12 @@ def evaluate(
     from epinformer.evaluation import expression
     from epinformer.report.evaluation import summary, to_json, write_evaluation
 
+    if output is None:
+        result_stream()
     with progress("bootstrap") as show:
         evaluation = expression.evaluate(predictions, bootstraps=bootstraps, seed=seed, progress=show)
     if output is None:
         typer.echo(to_json(evaluation), nl=False)
         return
     write_evaluation(evaluation, output)
-    console.print(summary(evaluation), soft_wrap=True)
+    _log.info("%s", summary(evaluation))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from epinformer.cli.console import console
+_log = logging.getLogger(__name__)
 
 
 def import_checkpoint(
@@ -40,4 +41,4 @@ def import_checkpoint(
     info = convert(file, output, fold=fold, target=target, assembly=assembly, cell_type=cell_type, overwrite=overwrite)
     name = info.config.variant or "enhancer activity"
     known = [info.cell_type, info.assembly, info.target, None if info.fold is None else f"fold {info.fold.number}"]
-    console.print(f"wrote {output}: {', '.join([name, *(text for text in known if text)])}", soft_wrap=True)
+    _log.info("wrote %s: %s", output, ", ".join([name, *(text for text in known if text)]))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from epinformer.cli.console import console, progress
+from epinformer.cli.console import progress
+
+_log = logging.getLogger(__name__)
 
 
 class _Unit(StrEnum):
@@ -79,8 +82,5 @@ def import_h5(
             progress=report,
         )
     rows = manifest.rows
-    console.print(
-        f"wrote {output}: {rows['genes']:,} genes, {rows['elements']:,} elements, {rows['pairs']:,} pairs, "
-        f"{rows['sequence_bases']:,} bases",
-        soft_wrap=True,
-    )
+    counts = ", ".join(f"{rows[name]:,} {name}" for name in ("genes", "elements", "pairs"))
+    _log.info("wrote %s: %s, %s bases", output, counts, f"{rows['sequence_bases']:,}")

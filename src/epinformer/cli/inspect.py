@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from epinformer.cli.console import result_stream
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -34,6 +36,7 @@ def inspect(
     from epinformer.dataset.store import open_dataset
     from epinformer.dataset.summary import summarise
 
+    result_stream()
     summary = summarise(open_dataset(dataset))
     if as_json:
         typer.echo(json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False))

@@ -11,13 +11,14 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from epinformer import __version__
-from epinformer.cli.console import console, setup_logging
+from epinformer.cli.console import OTHER_STDOUT, console, setup_logging
 from epinformer.cli.evaluate import evaluate
 from epinformer.cli.import_checkpoint import import_checkpoint
 from epinformer.cli.import_h5 import import_h5
@@ -28,24 +29,58 @@ from epinformer.errors import EpinformerError
 
 _log = logging.getLogger(__name__)
 
+# Files are written through `files.py`, which names them; without a name it was stdout.
+_UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EBADF})
+
 
 class _Commands(TyperGroup):
-    """All subcommands. What a user can mend ends as one line on stderr and exit code 1, not as a traceback."""
+    """All subcommands."""
+
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        with _errors_told():
+            return super().make_context(*arguments, **options)
 
     def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except EpinformerError as error:
-            message = str(error)
-            cause: Exception = error
-        except OSError as error:
-            if error.errno is None or error.errno == errno.EPIPE:
-                raise
-            message = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
-            cause = error
-        _log.debug("", exc_info=cause)
-        console.print(f"error: {message}", soft_wrap=True)
-        raise typer.Exit(1)
+        with _errors_told():
+            result = super().invoke(ctx)
+            if sys.stdout is not None:
+                # Here rather than when Python ends, so that a full disk behind it is an error like any other.
+                sys.stdout.flush()
+            return result
+
+
+@contextlib.contextmanager
+def _errors_told() -> Iterator[None]:
+    """What a user can mend ends as one line on stderr and exit code 1, not as a traceback."""
+    try:
+        yield
+    except EpinformerError as error:
+        message = str(error)
+        cause: Exception = error
+    except OSError as error:
+        if error.errno is None or error.errno == errno.EPIPE:
+            raise
+        message = _told(error)
+        cause = error
+    except UnicodeEncodeError as error:
+        # A name or a setting with bytes that are no text, or a result that stdout's encoding has no letters for.
+        odd = error.object[max(0, error.start - 20) : error.end]
+        message = f"text cannot be written as {error.encoding}: {odd!a}. Give names and settings as UTF-8."
+        cause = error
+    else:
+        return
+    _log.debug("", exc_info=cause)
+    console.print(f"error: {message}", soft_wrap=True)
+    raise typer.Exit(1)
+
+
+def _told(error: OSError) -> str:
+    """What the system refused, in words."""
+    if error.filename:
+        return f"{error.filename}: {error.strerror}"
+    if error.errno in _UNWRITABLE:
+        return f"stdout: cannot be written: {error.strerror}. {OTHER_STDOUT}."
+    return str(error.strerror)
 
 
 app = typer.Typer(
@@ -112,9 +147,11 @@ def main() -> None:
 
 
 def _flush() -> None:
-    """Write what is left for stdout now, and be silent if its reader is gone."""
+    """Write what is left for stdout now, and be silent if that cannot be: it has been told, or its reader is gone."""
+    if sys.stdout is None:  # closed by the caller
+        return
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError:
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from epinformer.cli.console import progress
+from epinformer.cli.console import progress, result_stream
 
 
 class Precision(StrEnum):
@@ -56,10 +55,13 @@ def predict(
     """
     from epinformer.dataset.store import open_dataset
     from epinformer.model.checkpoint import load_model
-    from epinformer.report.tables import write_table
+    from epinformer.report.tables import refuse_targets, write_table
     from epinformer.scoring.predict import predict as run
     from epinformer.scoring.selection import read_gene_list
 
+    result = output if output is not None else result_stream()
+    inputs = [data, *model, *([Path(genes)] if genes is not None and "," not in genes else [])]
+    refuse_targets([target for target in (output, attention) if target is not None], inputs)
     dataset = open_dataset(data)
     models = [load_model(path) for path in model]
     with progress("sequences encoded") as show:
@@ -73,6 +75,6 @@ def predict(
             observed=observed,
             progress=show,
         )
+    write_table(predictions.table, result)
     if attention is not None and predictions.attention is not None:
         write_table(predictions.attention, attention)
-    write_table(predictions.table, output if output is not None else sys.stdout)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from epinformer.cli.console import console, progress
+from epinformer.cli.console import progress
+
+_log = logging.getLogger(__name__)
 
 
 def prepare(
@@ -37,8 +40,6 @@ def prepare(
     with progress("preparing") as report:
         manifest = build(settings, output, overwrite=overwrite, progress=report)
     rows = manifest.rows
-    bases = f", {rows['sequence_bases']:,} bases" if rows["sequence_bases"] else ", no sequence"
-    console.print(
-        f"wrote {output}: {rows['genes']:,} genes, {rows['elements']:,} elements, {rows['pairs']:,} pairs{bases}",
-        soft_wrap=True,
-    )
+    bases = f"{rows['sequence_bases']:,} bases" if rows["sequence_bases"] else "no sequence"
+    counts = ", ".join(f"{rows[name]:,} {name}" for name in ("genes", "elements", "pairs"))
+    _log.info("wrote %s: %s, %s", output, counts, bases)

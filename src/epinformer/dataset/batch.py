@@ -12,7 +12,7 @@ from torch import Tensor
 
 from epinformer.bases import NO_BASE, OTHER_BASE
 from epinformer.dataset.features import Feature
-from epinformer.dataset.store import Dataset
+from epinformer.dataset.store import SEQUENCE_NAME, Dataset
 from epinformer.errors import DatasetError, InputError
 
 
@@ -65,6 +65,21 @@ class Batch:
         slots[self.row_gene, self.row_slot] = torch.arange(len(self.row_gene), device=self.row_gene.device)
         return slots
 
+    def part(self, begin: int, end: int) -> Batch:
+        """Genes ``[begin, end)`` of the batch, with the same sequences."""
+        limits = torch.tensor([begin, end], device=self.row_gene.device)
+        rows = slice(*torch.searchsorted(self.row_gene, limits).tolist())
+        slots = self.row_slot[rows]
+        return replace(
+            self,
+            row_sequence=self.row_sequence[rows],
+            row_gene=self.row_gene[rows] - begin,
+            row_slot=slots,
+            width=int(slots.max()) + 1 if len(slots) else 1,
+            pair_features=self.pair_features[rows],
+            gene_features=self.gene_features[begin:end],
+        )
+
     def promoters(self) -> Batch:
         """The same genes without their elements."""
         keep = self.row_slot == 0
@@ -101,16 +116,16 @@ class Batch:
         InputError
             The shapes disagree, or a base is neither one-hot nor 0.25 nor 0.
         """
-        dense = torch.as_tensor(np.asarray(one_hot))
+        dense = _tensor(one_hot)
         if dense.ndim != 4 or dense.shape[3] != 4 or 0 in dense.shape:
             raise InputError(f"one_hot has shape {tuple(dense.shape)}, not (genes, rows, length, 4)")
         genes, width = dense.shape[:2]
-        gene_values = torch.as_tensor(np.asarray(gene_features), dtype=torch.float32)
+        gene_values = _tensor(gene_features).float()
         if gene_values.ndim != 2 or len(gene_values) != genes:
             raise InputError(f"gene_features has shape {tuple(gene_values.shape)}, not ({genes}, features)")
         if pair_features is None:
             pair_features = np.zeros((genes, width, 0), dtype=np.float32)
-        pair_values = torch.as_tensor(np.asarray(pair_features), dtype=torch.float32)
+        pair_values = _tensor(pair_features).float()
         if pair_values.ndim != 3 or pair_values.shape[:2] != (genes, width):
             raise InputError(f"pair_features has shape {tuple(pair_values.shape)}, not ({genes}, {width}, features)")
 
@@ -180,7 +195,8 @@ class Batch:
         row_sequence[is_pair] = dataset.n_genes + elements_of_pairs
         features = np.zeros((len(row_gene), len(pair_features)), dtype=np.float32)
         for column, feature in enumerate(pair_features):
-            features[is_pair, column] = feature.apply(_pair_values(dataset, feature, pairs, elements_of_pairs))
+            values = _pair_values(dataset, feature, pairs, elements_of_pairs)
+            features[is_pair, column] = feature.apply(values)
         gene_values = [feature.apply(_gene_values(dataset, feature, genes)) for feature in gene_features]
 
         if sequences is None:
@@ -211,7 +227,7 @@ def sequence_codes(dataset: Dataset, sequences: np.ndarray) -> tuple[Tensor, Ten
     Raises
     ------
     DatasetError
-        The dataset was made without a genome.
+        The dataset was made without a genome, or its bases are damaged.
     """
     offsets = dataset.sequence_offsets
     codes = dataset.codes
@@ -224,6 +240,16 @@ def sequence_codes(dataset: Dataset, sequences: np.ndarray) -> tuple[Tensor, Ten
     for start, length in zip(starts.tolist(), lengths.tolist(), strict=True):
         taken[position : position + length] = codes[start : start + length]
         position += length
+    strange = taken > NO_BASE
+    if strange.any():
+        first = int(np.searchsorted(np.cumsum(lengths), strange.argmax(), side="right"))
+        raise DatasetError(
+            f"holds numbers that stand for no base, such as {taken[strange][0]}",
+            source=dataset.path / SEQUENCE_NAME,
+            count=int(strange.sum()),
+            first=f"sequence {int(sequences[first])}",
+            fix="The file is damaged: prepare the dataset again",
+        )
     return torch.from_numpy(taken), torch.from_numpy(lengths)
 
 
@@ -246,10 +272,17 @@ def _pair_values(dataset: Dataset, feature: Feature, pairs: np.ndarray, elements
     if feature.transform == "zero":
         return np.zeros(len(pairs))
     if column in dataset.pairs:
-        return _complete(dataset, column, dataset.pairs[column].to_numpy()[pairs], "pairs")
-    if column in dataset.elements:
-        return _complete(dataset, column, dataset.elements[column].to_numpy()[elements], "elements")
-    raise _lacks(dataset, column, "pairs or elements")
+        values = dataset.pairs[column].to_numpy(dtype=np.float64, na_value=np.nan)[pairs]
+    elif column in dataset.elements:
+        values = dataset.elements[column].to_numpy(dtype=np.float64, na_value=np.nan)[elements]
+    else:
+        raise _lacks(dataset, column, "pairs or elements")
+    missing = ~np.isfinite(values)
+    if missing.any():
+        gene = dataset.pairs["gene_index"].iloc[pairs[missing][0]]
+        first = f"{dataset.genes['gene_id'].iloc[gene]} and {dataset.elements['element_id'].iloc[elements[missing][0]]}"
+        raise _incomplete(dataset, column, "pairs", missing, first)
+    return values
 
 
 def _gene_values(dataset: Dataset, feature: Feature, genes: np.ndarray) -> np.ndarray:
@@ -258,7 +291,11 @@ def _gene_values(dataset: Dataset, feature: Feature, genes: np.ndarray) -> np.nd
         return np.zeros(len(genes))
     if column not in dataset.genes:
         raise _lacks(dataset, column, "genes")
-    return _complete(dataset, column, dataset.genes[column].to_numpy()[genes], "genes")
+    values = dataset.genes[column].to_numpy(dtype=np.float64, na_value=np.nan)[genes]
+    missing = ~np.isfinite(values)
+    if missing.any():
+        raise _incomplete(dataset, column, "genes", missing, dataset.genes["gene_id"].iloc[genes[missing][0]])
+    return values
 
 
 def _lacks(dataset: Dataset, column: str, table: str) -> DatasetError:
@@ -269,22 +306,28 @@ def _lacks(dataset: Dataset, column: str, table: str) -> DatasetError:
     )
 
 
-def _complete(dataset: Dataset, column: str, values: np.ndarray, table: str) -> np.ndarray:
-    values = np.asarray(values, dtype=np.float64)
-    missing = ~np.isfinite(values)
-    if missing.any():
-        raise DatasetError(
-            f"the feature '{column}', which the model needs, has no value for some of these {table}",
-            source=dataset.path,
-            count=int(missing.sum()),
-            fix="Prepare the dataset without them, or use a model that does not need the feature",
-        )
-    return values
+def _incomplete(dataset: Dataset, column: str, table: str, missing: np.ndarray, first: str) -> DatasetError:
+    return DatasetError(
+        f"the feature '{column}', which the model needs, has no value for some of these {table}",
+        source=dataset.path,
+        count=int(missing.sum()),
+        first=first,
+        fix="Prepare the dataset without them, or use a model that does not need the feature",
+    )
+
+
+def _tensor(values: Tensor | np.ndarray) -> Tensor:
+    """Array or tensor of any device as a tensor of the CPU that carries no gradient."""
+    if isinstance(values, Tensor):
+        return values.detach().cpu()
+    array = np.asarray(values)
+    return torch.from_numpy(array if array.flags.writeable else array.copy())
 
 
 def _codes(rows: Tensor) -> np.ndarray:
     """(R, L) uint8 codes of one gene's (R, L, 4) one-hot rows."""
-    total = rows.sum(-1, dtype=torch.float32)
+    rows = rows.float()
+    total = rows.sum(-1)
     largest, base = rows.max(-1)
     smallest = rows.amin(-1)
     codes = base.to(torch.uint8)

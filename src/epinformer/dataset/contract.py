@@ -9,29 +9,21 @@ import pandas as pd
 from pandas.api.types import is_bool_dtype, is_float_dtype, is_integer_dtype, is_numeric_dtype
 
 from epinformer.errors import DatasetError
+from epinformer.half_life import HALF_LIFE_FEATURES
 
 SEQUENCE_LENGTH = 2000
 """The window of a promoter and the longest element, in bp."""
-
-HALF_LIFE_FEATURES = (
-    "UTR5LEN",
-    "CDSLEN",
-    "INTRONLEN",
-    "UTR3LEN",
-    "UTR5GC",
-    "CDSGC",
-    "UTR3GC",
-    "ORFEXONDENSITY",
-)
 
 GENE_COLUMNS = ("gene_id", "gene_name", "chrom", "tss", "strand")
 ELEMENT_COLUMNS = ("element_id", "chrom", "start", "end")
 PAIR_COLUMNS = ("gene_index", "element_index", "distance")
 
-# Names that hold a number wherever they appear, and that may not be negative where they are signals.
+# Names that hold a number wherever they appear.
 _GENE_NUMBERS = ("promoter_", "expression_", *HALF_LIFE_FEATURES)
 _ELEMENT_NUMBERS = ("activity",)
 _PAIR_NUMBERS = ("contact", "powerlaw_contact", "abc_score")
+# Counts, contacts and what is computed of them: these may not be negative.
+_SIGNALS = ("activity", "promoter_activity", *_PAIR_NUMBERS)
 _POSITIONS = ("tss", "start", "end")
 _INT32 = ("gene_index", "element_index", "distance", "sequence_length")
 _FIX = "Prepare the dataset again"
@@ -81,7 +73,8 @@ def check_tables(genes: pd.DataFrame, elements: pd.DataFrame, pairs: pd.DataFram
     ------
     DatasetError
         A column is missing or of the wrong type, an id is missing or twice there, an interval is empty or longer than
-        `SEQUENCE_LENGTH`, an index points outside its table, or pairs are not sorted by gene_index and |distance|.
+        `SEQUENCE_LENGTH`, a signal, contact or score is negative, an index points outside its table, or pairs are not
+        sorted by gene_index and |distance|.
     """
     _check_genes(genes, dataset)
     _check_elements(elements, dataset)
@@ -194,18 +187,19 @@ def _int32(table: pd.DataFrame, column: str, dataset: str | Path, name: str) -> 
 
 
 def _numbers(table: pd.DataFrame, prefixes: tuple[str, ...], dataset: str | Path, name: str) -> None:
-    """Columns of these names (or ending in _rpm) are numbers; no float is infinite; NaN means missing."""
+    """Columns of these names (or ending in _rpm) are numbers; no float is infinite, no signal negative."""
     for column in table.columns:
         values = table[column]
-        if (column.startswith(prefixes) or column.endswith("_rpm")) and (
-            not is_numeric_dtype(values) or is_bool_dtype(values)
-        ):
+        is_signal = column.endswith("_rpm") or column in _SIGNALS
+        if (is_signal or column.startswith(prefixes)) and (not is_numeric_dtype(values) or is_bool_dtype(values)):
             raise DatasetError(
                 f"{column} is not of a number type", source=_source(dataset, name), first=values.dtype, fix=_FIX
             )
-        if is_float_dtype(values):
+        if is_signal or is_float_dtype(values):
             numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
             _refuse(np.isinf(numbers), numbers, f"{column} is infinite", dataset, name)
+            if is_signal:
+                _refuse(numbers < 0, numbers, f"{column} is negative", dataset, name)
 
 
 def _refuse(

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from numpy.typing import ArrayLike
 
 from epinformer.bases import NO_BASE
-from epinformer.dataset.contract import HALF_LIFE_FEATURES, SEQUENCE_LENGTH, check_tables, normalise_tables
+from epinformer.dataset.contract import SEQUENCE_LENGTH, check_tables, normalise_tables
 from epinformer.dataset.manifest import (
     FORMAT_VERSION,
     MANIFEST_NAME,
@@ -33,6 +33,7 @@ from epinformer.dataset.manifest import (
 )
 from epinformer.errors import DatasetError
 from epinformer.files import atomic_directory, sha256
+from epinformer.half_life import HALF_LIFE_FEATURES
 
 __all__ = [
     "FORMAT_VERSION",

@@ -59,13 +59,15 @@ def bootstrap(
     if number == 0 or bootstraps < 1:
         raise ValueError("a bootstrap needs at least one row and one resample")
     generator = np.random.default_rng(seed)
-    drawn = generator.multinomial(number, np.full(number, 1 / number), size=bootstraps)
+    chances = np.full(number, 1 / number)
     step = max(1, _BLOCK // member.size)
     values = []
     for start in range(0, bootstraps, step):
-        values.append(statistic(drawn[start : start + step, member].astype(np.float64)))
+        size = min(step, bootstraps - start)
+        drawn = generator.multinomial(number, chances, size=size)
+        values.append(statistic(drawn[:, member].astype(np.float64)))
         if progress is not None:
-            progress(min(start + step, bootstraps), bootstraps)
+            progress(start + size, bootstraps)
     return np.concatenate(values)
 
 

@@ -2,7 +2,8 @@
 
 A weight is how often a row is drawn, so a bootstrap is a matrix of weights and needs no loop over resamples. All
 functions take ``observed`` and ``predicted`` of shape (n,), finite, and ``weights`` of shape (b, n), not negative, and
-give shape (b,). A metric that is undefined (fewer than two rows drawn, or one side constant) is NaN, without a warning.
+give shape (b,). A metric that is undefined (fewer than two rows drawn, one side constant, or values too
+large to square) is NaN, without a warning.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ def r_squared(observed: ArrayLike, predicted: ArrayLike, weights: ArrayLike | No
     """
     x, y, w = _checked(observed, predicted, weights)
     total = _moment(x, x, w)
-    residual = w @ (x - y) ** 2
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        residual = w @ (x - y) ** 2
         return np.where(total > 0, 1 - residual / total, np.nan)
 
 
@@ -64,11 +65,11 @@ def _moment(x: NDArray[np.float64], y: NDArray[np.float64], w: NDArray[np.float6
     """Weighted sum of the products of deviations, (b,); exactly 0 where it is nothing but rounding."""
     if not x.size:
         return np.zeros(len(w))
-    # Deviations from a typical value first: sums of squares of large numbers would lose the small differences.
-    x, y = x - np.median(x), y - np.median(y)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        # Deviations from a typical value first: sums of squares of large numbers would lose the small differences.
+        x, y = x - np.median(x), y - np.median(y)
         moment = w @ (x * y) - (w @ x) * (w @ y) / w.sum(axis=1)
-    return np.where(np.abs(moment) > _ROUNDING * (w @ np.abs(x * y)), moment, 0.0)
+        return np.where(np.abs(moment) > _ROUNDING * (w @ np.abs(x * y)), moment, 0.0)
 
 
 def _rowwise(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 from epinformer.errors import InputError
 from epinformer.evaluation.bootstrap import Interval, bootstrap, percentile_interval
 from epinformer.evaluation.correlation import pearson, r_squared, spearman
+from epinformer.inputs.chromosomes import other_style
 from epinformer.inputs.tables import Column, read_headed
+
+logger = logging.getLogger(__name__)
 
 COLUMNS = ("gene_id", "chrom", "fold", "observed", "predicted")
 DEFINITIONS = {
@@ -22,7 +26,8 @@ DEFINITIONS = {
     "r2": "coefficient of determination, 1 - residual / total sum of squares of the predictions as they are; "
     "below 0 is worse than the mean, and a difference in scale lowers it",
     "interval": "95 % percentile bootstrap over whole chromosomes drawn with replacement",
-    "null": "undefined: fewer than two genes, one side constant, or for an interval fewer than two chromosomes",
+    "null": "undefined: fewer than two genes, one side constant, values too large to square, "
+    "or for an interval fewer than two chromosomes",
 }
 _METRICS = {"pearson": pearson, "spearman": spearman, "r2": r_squared}
 # R² this far below what a straight line through the predictions would reach: the scales differ.
@@ -189,9 +194,15 @@ def _notes(table: pd.DataFrame, pooled: Metrics, chromosomes: int) -> list[str]:
     if pooled.n < 2:
         notes.append("fewer than two genes: no metric is defined")
         return notes
-    for column in ("observed", "predicted"):
-        if table[column].nunique() == 1:
-            notes.append(f"{column} is the same for all genes: correlations are undefined")
+    constant = [column for column in ("observed", "predicted") if table[column].nunique() == 1]
+    for column in constant:
+        notes.append(f"{column} is the same for all genes: correlations are undefined")
+    undefined = [name for name in _METRICS if getattr(pooled, name) is None]
+    if undefined and not constant:
+        reach = " and ".join(
+            f"{column} reaches {table[column].abs().max():.3g}" for column in ("observed", "predicted")
+        )
+        notes.append(f"{', '.join(undefined)} undefined: {reach}, whose squares no floating-point number holds")
     if pooled.pearson is not None and pooled.r2 is not None and pooled.pearson**2 - pooled.r2 > _SCALE_GAP:
         scale = {
             name: f"mean {table[name].mean():.3g}, sd {table[name].std():.3g}" for name in ("observed", "predicted")
@@ -236,9 +247,23 @@ def _checked(table: pd.DataFrame, source: Path | None) -> pd.DataFrame:
             wrong &= table[column].notna().to_numpy(dtype=bool)
         _refuse(wrong, table, f"{column} is not a finite number in some rows", source)
         table[column] = values
+    table["chrom"] = _one_style(table["chrom"], source)
     # A whole column with a gap comes as floats out of many a program.
     table["fold"] = _named(table["fold"]).str.removesuffix(".0")
     return table
+
+
+def _one_style(chroms: pd.Series, source: Path | None) -> pd.Series:
+    """Chromosome names, those that occur as "chr22" and as "22" under the first; a bootstrap must not see two."""
+    names = set(chroms)
+    twice = {
+        name: f"{other_style(name)}" for name in names if not name.startswith("chr") and other_style(name) in names
+    }
+    if twice:
+        first = min(twice, key=_natural)
+        where = "predictions" if source is None else source
+        logger.info("%s: %d chromosomes are named in two ways (%s is %s)", where, len(twice), first, twice[first])
+    return chroms.replace(twice)
 
 
 def _named(column: pd.Series) -> pd.Series:

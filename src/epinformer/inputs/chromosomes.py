@@ -42,17 +42,21 @@ def reconciled(names: Iterable[str], reference: Iterable[str], source: str | Pat
     Raises
     ------
     InputError
-        The file names one chromosome in both styles.
+        The file names chromosomes in both styles.
     """
     names = sorted(set(names))
     known = set(reference)
-    twice = [name for name in names if name.startswith("chr") and other_style(name) in names]
-    if twice:
+    regular = [name for name in names if other_style(name) is not None]
+    with_prefix = [name for name in regular if name.startswith("chr")]
+    without = [name for name in regular if not name.startswith("chr")]
+    if with_prefix and without:
+        # Which chromosomes of the other files these are is then a guess, and the wrong one loses them silently.
+        fewer, more = sorted((with_prefix, without), key=len)
         raise InputError(
-            "names one chromosome in two ways",
+            "names chromosomes in two styles",
             source=source,
-            count=len(twice),
-            first=f"{twice[0]} and {other_style(twice[0])}",
+            count=len(fewer),
+            first=f"{fewer[0]} beside {more[0]}",
             fix="Use one style throughout",
         )
     prefixed = _prefixed(known)

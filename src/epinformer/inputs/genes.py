@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from epinformer.dataset.store import HALF_LIFE_FEATURES
 from epinformer.errors import InputError
+from epinformer.half_life import HALF_LIFE_FEATURES
 from epinformer.inputs.regions import check_intervals, refuse, refuse_duplicates
 from epinformer.inputs.tables import Column, read_bed, read_headed, read_header
 
@@ -21,6 +21,8 @@ _SUFFIX = "_log10zscore"
 _LENGTHS = ("UTR5LEN", "CDSLEN", "INTRONLEN", "UTR3LEN")
 # A z-score far beyond this is a length in bases.
 _LARGEST_Z = 50.0
+# Windows around a TSS are of one length, and short: what is longer is a gene body.
+_LONGEST_WINDOW = 5_000
 
 
 def read_genes(path: str | Path, tss: Literal["center", "strand"] = "center") -> pd.DataFrame:
@@ -44,7 +46,7 @@ def read_genes(path: str | Path, tss: Literal["center", "strand"] = "center") ->
     ------
     InputError
         The file cannot be read, an interval is not one, a strand is neither + nor -, or a gene id is blank or
-        occurs twice.
+        occurs twice; with `center`, an interval is longer than 5 kb and so no window around a TSS.
     """
     genes = read_bed(
         path,
@@ -67,10 +69,36 @@ def read_genes(path: str | Path, tss: Literal["center", "strand"] = "center") ->
     refuse(genes, genes["gene_id"] == "", path, "has genes without an id", "Put the gene id in the fourth column")
     refuse_duplicates(genes, ["gene_id"], path, "names a gene twice", "Keep one row, and so one TSS, a gene")
     if tss == "center":
+        _check_windows(genes, path)
         position = (genes["start"] + genes["end"]) // 2
     else:
         position = genes["start"].where(genes["strand"] == "+", genes["end"] - 1)
     return genes.assign(tss=position)[["gene_id", "chrom", "start", "end", "tss", "strand"]]
+
+
+def _check_windows(genes: pd.DataFrame, path: str | Path) -> None:
+    """Refuse gene bodies, whose middle is no TSS; warn of what may be gene bodies."""
+    length = genes["end"] - genes["start"]
+    refuse(
+        genes,
+        length > _LONGEST_WINDOW,
+        path,
+        f"has intervals longer than {_LONGEST_WINDOW:,} bp, and the middle of a gene body is no TSS",
+        "Set `genes: {tss: strand}` for gene bodies, or give windows centred on the TSS",
+    )
+    usual = int(length.mode().iloc[0])
+    other = (length != usual).to_numpy()
+    if other.any():
+        row = int(other.argmax())
+        logger.warning(
+            "%s: %s of %s intervals are not of %s bp (first: %s); if they are gene bodies, set `genes: {tss: strand}`, "
+            "since the middle is taken for the TSS",
+            Path(path).name,
+            f"{other.sum():,}",
+            f"{len(genes):,}",
+            f"{usual:,}",
+            genes["gene_id"].iloc[row],
+        )
 
 
 def read_half_life(
@@ -81,7 +109,7 @@ def read_half_life(
     Parameters
     ----------
     path
-        CSV or TSV. Each feature's column is named as in `dataset.store.HALF_LIFE_FEATURES`, or so with
+        CSV or TSV. Each feature's column is named as in `half_life.HALF_LIFE_FEATURES`, or so with
         `_log10zscore` at its end, which is preferred where there are both.
     id_column
         The column of gene ids.
@@ -142,7 +170,7 @@ def matched(table: pd.DataFrame, gene_ids: pd.Series, path: str | Path) -> pd.Da
     found = int(gene_ids.isin(table.index).sum())
     if not found:
         raise InputError(
-            "has none of the genes of the gene table",
+            "has none of the genes",
             source=path,
             count=len(gene_ids),
             first=f"{gene_ids.iloc[0]} is not found; the file has {table.index[0]}",

@@ -10,6 +10,9 @@ import pandas as pd
 from epinformer.errors import InputError
 from epinformer.inputs.tables import Column, read_bed
 
+LAST_POSITION = 2**31 - 1
+"""Distances between positions are 32-bit integers on disk."""
+
 _INTERVAL = (Column("chrom", "text", 0), Column("start", "int", 1), Column("end", "int", 2))
 
 
@@ -44,16 +47,15 @@ def read_counts(path: str | Path) -> pd.DataFrame:
     InputError
         As `read_regions`; also fewer than four columns, and counts that are negative, infinite or no numbers.
     """
-    # A file of three columns would give its ends as counts, so position 3 must exist too.
-    table = read_bed(path, (*_INTERVAL, Column("a count", "text", 3), Column("count", "float", -1)))
-    table = table.drop(columns="a count")
+    # A file of three columns would give its ends as counts.
+    table = read_bed(path, (*_INTERVAL, Column("count", "float", -1)), min_width=4)
     check_intervals(table, path)
     refuse(table, table["count"] < 0, path, "has negative counts", "Give reads per region, 0 or more")
     return table
 
 
 def check_intervals(table: pd.DataFrame, path: str | Path) -> None:
-    """Raise InputError for negative starts and for starts that are not below ends."""
+    """Raise InputError for positions that are negative or exceed 32 bits, and for starts that are not below ends."""
     refuse(table, table["start"] < 0, path, "has negative starts", "Coordinates are 0-based; correct these rows")
     refuse(
         table,
@@ -61,6 +63,13 @@ def check_intervals(table: pd.DataFrame, path: str | Path) -> None:
         path,
         "has starts that are not below ends",
         "Intervals are 0-based and half-open, so a single base is `start start+1`; correct these rows",
+    )
+    refuse(
+        table,
+        table["end"] > LAST_POSITION,
+        path,
+        "has ends beyond any chromosome",
+        f"Positions go up to {LAST_POSITION:,}; correct these rows",
     )
 
 

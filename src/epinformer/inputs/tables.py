@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import csv
 import difflib
-import gzip
-import io
 import logging
-import zlib
+import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
@@ -20,16 +17,18 @@ import pandas as pd
 from pandas.api.extensions import ExtensionArray
 
 from epinformer.errors import InputError
+from epinformer.inputs.textfile import open_text, told
 
 logger = logging.getLogger(__name__)
 
 _CHUNK_ROWS = 65_536
 _BLANK = frozenset({"", "na", "n/a", "nan", "null", "none", "."})
-_GZIP_MAGIC = b"\x1f\x8b"
-# bgzip ends every file with this empty block; a copy cut between two blocks is valid gzip but lacks it.
-_BGZIP_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 _BED_COMMENTS = ("#", "track ", "track\t", "browser ", "browser\t")
 _BED_HEADER_STARTS = frozenset({"start", "chromstart", "chrom_start", "chr_start"})
+_ROUNDED = "A spreadsheet writes and rounds large numbers so; take the table as it was before, with all digits"
+# 7.0 is a whole number, as some programs write them; 3.7E+07 need not be the one that was meant.
+_INTEGER = re.compile(r"[+-]?\d+(\.0*)?", re.ASCII)
+_SCIENTIFIC = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -41,12 +40,13 @@ class Column:
     name
         Its name in the result.
     kind
-        `text`, `int` (whole numbers) or `float`. Numbers must be finite.
+        `text`, `int` (whole numbers of 64 bits with all their digits: 37205000, not 3.7205E+07) or `float`. Numbers
+        must be finite.
     at
         Where it is: a 0-based position (negative from the end) in files without a header, or the header names to
         look for, the preferred one first.
     blank
-        Whether a number may be blank, NA, NaN or "."; it is NaN then.
+        Whether a float may be blank, NA, NaN or "."; it is NaN then.
     optional
         Whether the file may lack the column; the result lacks it then.
     """
@@ -62,10 +62,12 @@ class Column:
 class _Offenders:
     count: int = 0
     first: str = ""
+    scientific: bool = False
 
-    def add(self, line: int, what: str, count: int = 1) -> None:
+    def add(self, line: int, what: str, count: int = 1, *, scientific: bool = False) -> None:
         if not self.count:
             self.first = f"line {line:,}: {what}"
+            self.scientific = scientific
         self.count += count
 
 
@@ -90,11 +92,12 @@ class _Rows:
             yield np.array(lines, dtype=np.int64), list(zip(*fields, strict=True))
 
 
-def read_bed(path: str | Path, columns: Sequence[Column]) -> pd.DataFrame:
+def read_bed(path: str | Path, columns: Sequence[Column], min_width: int = 1) -> pd.DataFrame:
     """Read columns by position from a file without a header: BED, bedGraph and their like.
 
     Comment (`#`), `track`, `browser` and blank lines are passed over, as is a header row that names the start
-    column. Fields are separated by tabs, or by white space where the first row has no tab.
+    column. Fields are separated by tabs, or by white space where the first row has no tab. The file must have
+    ``min_width`` columns, and those that are named by their position from the start.
 
     Returns
     -------
@@ -104,11 +107,11 @@ def read_bed(path: str | Path, columns: Sequence[Column]) -> pd.DataFrame:
     Raises
     ------
     InputError
-        No such file, truncated or damaged gzip, not text, no rows, too few columns, rows of unequal width, or
-        something else than a finite number in a numeric column.
+        No such file, truncated, damaged or repeated gzip, not text, no rows, too few columns, rows of unequal width,
+        or something else than a finite number in a numeric column.
     """
     path = Path(path)
-    with _told(path), _text(path) as handle:
+    with told(path), open_text(path) as handle:
         rows = _bed_rows(handle)
         head = next(rows, None)
         if head and len(head[1]) > 1 and head[1][1].strip().lower() in _BED_HEADER_STARTS:
@@ -117,19 +120,18 @@ def read_bed(path: str | Path, columns: Sequence[Column]) -> pd.DataFrame:
         if head is None:
             raise _no_rows(path)
         width = len(head[1])
-        present = []
-        for column in columns:
-            position = cast(int, column.at)
-            if not -width <= position < width:
-                if column.optional:
-                    continue
-                raise InputError(
-                    f"has {width} columns and lacks column {position + 1} ({column.name})",
-                    source=path,
-                    first=f"line {head[0]:,}: {_shown(head[1])}",
-                    fix="Separate the fields by tabs, and give " + ", ".join(c.name for c in columns),
-                )
-            present.append((column, position % width))
+        positions = {column: cast(int, column.at) for column in columns}
+        needed = max([min_width, *(at + 1 for column, at in positions.items() if not column.optional)])
+        if width < needed:
+            listed = [f"{column.name} ({'last' if at < 0 else at + 1})" for column, at in positions.items()]
+            raise InputError(
+                f"has rows of {width} columns and needs {needed}",
+                source=path,
+                count=1 + sum(len(row) < needed for _, row in rows),
+                first=f"line {head[0]:,}: {_shown(head[1])}",
+                fix=f"Separate the fields by tabs, and give {', '.join(listed)}",
+            )
+        present = [(column, at % width) for column, at in positions.items() if -width <= at < width]
         return _frame(path, _Rows(chain([head], rows), width), present)
 
 
@@ -150,7 +152,7 @@ def read_headed(path: str | Path, columns: Sequence[Column]) -> pd.DataFrame:
         As `read_bed`; also a column that is missing or whose name occurs twice.
     """
     path = Path(path)
-    with _told(path), _text(path) as handle:
+    with told(path), open_text(path) as handle:
         lines = _Numbered(handle)
         separator, names = _header(path, lines)
         present = []
@@ -176,7 +178,7 @@ def read_headed(path: str | Path, columns: Sequence[Column]) -> pd.DataFrame:
 def read_header(path: str | Path) -> list[str]:
     """The column names of a file that `read_headed` reads."""
     path = Path(path)
-    with _told(path), _text(path) as handle:
+    with told(path), open_text(path) as handle:
         return _header(path, _Numbered(handle))[1]
 
 
@@ -214,15 +216,11 @@ def _frame(path: Path, rows: _Rows, columns: list[tuple[Column, int]]) -> pd.Dat
                 source=path,
                 count=wrong[column.name].count,
                 first=wrong[column.name].first,
-                fix="Correct or remove these rows",
+                fix=_ROUNDED if wrong[column.name].scientific else "Correct or remove these rows",
             )
     if not pieces:
         raise _no_rows(path)
-    frame = pd.concat(pieces) if len(pieces) > 1 else pieces[0]
-    for column, _ in columns:
-        if column.kind == "int" and not column.blank:
-            frame[column.name] = frame[column.name].astype(np.int64)
-    return frame
+    return pd.concat(pieces) if len(pieces) > 1 else pieces[0]
 
 
 def _converted(
@@ -230,33 +228,62 @@ def _converted(
 ) -> np.ndarray | ExtensionArray:
     if column.kind == "text":
         return pd.array([token.strip() for token in tokens], dtype="str")
-    values = _numbers(tokens)
-    bad = ~np.isfinite(values)
-    if column.blank and bad.any():
-        blank = np.array([token.strip().lower() in _BLANK for token in tokens])
-        values[blank] = np.nan
-        bad &= ~blank
     if column.kind == "int":
-        with np.errstate(invalid="ignore"):
-            bad |= np.isfinite(values) & (values != np.rint(values))
+        values, bad = _integers(tokens)
+    else:
+        values = _floats(tokens)
+        bad = ~np.isfinite(values)
+        if column.blank and bad.any():
+            blank = np.array([token.strip().lower() in _BLANK for token in tokens])
+            values[blank] = np.nan
+            bad &= ~blank
     if bad.any():
         row = int(bad.argmax())
-        wrong.add(int(lines[row]), f"{tokens[row]!r}", int(bad.sum()))
+        scientific = column.kind == "int" and _SCIENTIFIC.fullmatch(tokens[row].strip()) is not None
+        wrong.add(int(lines[row]), f"{tokens[row]!r}", int(bad.sum()), scientific=scientific)
         values[bad] = 0
     return values
 
 
-def _numbers(tokens: tuple[str, ...]) -> np.ndarray:
+def _integers(tokens: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Tokens as int64, and which of them are no whole numbers of 64 bits."""
+    text = "".join(tokens)
+    if text.isascii() and text.isdigit():
+        # Nearly always, and an order of magnitude quicker.
+        try:
+            return np.array(tokens).astype(np.int64), np.zeros(len(tokens), dtype=bool)
+        except (ValueError, OverflowError):
+            pass
+    numbers = [_integer(token) for token in tokens]
+    bad = np.array([number is None for number in numbers])
+    return np.array([number or 0 for number in numbers], dtype=np.int64), bad
+
+
+def _integer(token: str) -> int | None:
+    token = token.strip()
+    if not _INTEGER.fullmatch(token):
+        return None
+    whole = token.partition(".")[0]
+    limits = np.iinfo(np.int64)
+    # Python refuses to read thousands of digits.
+    number = int(whole) if len(whole) < 100 else limits.max + 1
+    return number if limits.min <= number <= limits.max else None
+
+
+def _floats(tokens: tuple[str, ...]) -> np.ndarray:
     """Tokens as float64; NaN for those that are no numbers."""
-    try:
-        return np.array(tokens).astype(np.float64)
-    except ValueError:
-        return np.array([_number(token) for token in tokens])
+    # To Python, 1_000 is a number.
+    if "_" not in "".join(tokens):
+        try:
+            return np.array(tokens).astype(np.float64)
+        except ValueError:
+            pass
+    return np.array([_float(token) for token in tokens])
 
 
-def _number(token: str) -> float:
+def _float(token: str) -> float:
     try:
-        return float(token)
+        return float("nan" if "_" in token else token)
     except ValueError:
         return float("nan")
 
@@ -313,56 +340,5 @@ def _missing_columns(path: Path, missing: list[tuple[str, ...]], names: list[str
     return InputError(
         f"lacks the column{'s' if len(missing) > 1 else ''} {', '.join(' or '.join(wanted) for wanted in missing)}",
         source=path,
-        fix=f"Add it, rename a column or name another in the configuration; the file has {shown}{hint}",
+        fix=f"Add it, rename a column, or choose another where there is a choice; the file has {shown}{hint}",
     )
-
-
-@contextmanager
-def _text(path: Path) -> Iterator[Iterator[str]]:
-    """Open a file as lines of text, unpacking gzip by its content, not its name."""
-    with path.open("rb") as raw:
-        magic = raw.read(16)
-        raw.seek(0)
-        if magic[:2] == _GZIP_MAGIC:
-            _refuse_cut_bgzip(path, raw, magic)
-            binary: gzip.GzipFile | io.BufferedReader = gzip.GzipFile(fileobj=raw)
-        elif path.suffix in (".gz", ".bgz") and magic:
-            raise InputError("is named .gz but is not gzip", source=path, fix="Compress it or drop the .gz of its name")
-        else:
-            binary = raw
-        with io.TextIOWrapper(binary, encoding="utf-8-sig") as text:
-            yield text
-
-
-def _refuse_cut_bgzip(path: Path, raw: io.BufferedReader, magic: bytes) -> None:
-    if magic[3] != 4 or magic[12:14] != b"BC":
-        return
-    size = raw.seek(0, io.SEEK_END)
-    raw.seek(max(0, size - len(_BGZIP_END)))
-    complete = raw.read() == _BGZIP_END
-    raw.seek(0)
-    if not complete:
-        raise _truncated(path)
-
-
-def _truncated(path: Path) -> InputError:
-    return InputError("is truncated: its compressed data end too early", source=path, fix="Copy or download it again")
-
-
-@contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """Turn what can go wrong while reading into an `InputError` that names the file."""
-    try:
-        yield
-    except EOFError as error:
-        raise _truncated(path) from error
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(f"has damaged gzip data: {error}", source=path, fix="Copy or download it again") from error
-    except UnicodeDecodeError as error:
-        raise InputError("is not text", source=path, fix="Give a plain or gzipped text table") from error
-    except csv.Error as error:
-        raise InputError(f"is not a table: {error}", source=path, fix="Check quotes and separators") from error
-    except FileNotFoundError as error:
-        raise InputError("there is no such file", source=path, fix="Check the path and the root folder") from error
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror or error}", source=path, fix="Check the file") from error

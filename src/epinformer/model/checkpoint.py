@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save_file
 from torch import Tensor
 
 from epinformer import __version__
@@ -290,12 +292,17 @@ def import_checkpoint(
         assembly=assembly,
         cell_type=cell_type,
         fold=None if fold is None else fold_info(fold),
-        source=SourceFile(name=Path(file).name, sha256=known.sha256, original_name=known.original_name),
+        source=SourceFile(name=_file_name(file), sha256=known.sha256, original_name=known.original_name),
         training=training,
     )
     model = build_model(config)
     model.load_state_dict(published.state)
     return save_model(model, output, info, overwrite=overwrite)
+
+
+def _file_name(file: str | Path) -> str:
+    """The name without its folder, as text that JSON can hold: other bytes than UTF-8 become U+FFFD."""
+    return os.fsencode(Path(file).name).decode("utf-8", "replace")
 
 
 def _read_info(path: Path) -> ModelInfo:
@@ -332,13 +339,14 @@ def _read_info(path: Path) -> ModelInfo:
 
 def _read_weights(path: Path, expected_hash: str | None) -> dict[str, Tensor]:
     try:
-        state = load_file(path)
-        changed = expected_hash is not None and sha256(path) != expected_hash
+        # Not by its path, which the reader takes only if it is UTF-8.
+        content = path.read_bytes()
+        state = load(content)
     except FileNotFoundError as error:
         raise ModelError("is missing", source=path, fix=_AGAIN) from error
     except Exception as error:  # the reader raises many kinds for a damaged header
         raise ModelError(f"is damaged: {error}", source=path, fix=_AGAIN) from error
-    if changed:
+    if expected_hash is not None and hashlib.sha256(content).hexdigest() != expected_hash:
         raise ModelError("is not the file that model.json describes: its SHA-256 differs", source=path, fix=_AGAIN)
     _refuse_not_finite(state, path)
     return state
@@ -347,7 +355,7 @@ def _read_weights(path: Path, expected_hash: str | None) -> dict[str, Tensor]:
 def _refuse_not_finite(state: dict[str, Tensor], source: Path) -> None:
     bad = [name for name, value in state.items() if not torch.isfinite(value).all()]
     if bad:
-        raise ModelError("holds weights that are not finite", source=source, count=len(bad), first=bad[0])
+        raise ModelError("holds weights that are not finite", source=source, count=len(bad), first=bad[0], fix=_AGAIN)
 
 
 def _refuse_other_weights(state: dict[str, Tensor], expected: dict[str, Tensor], source: Path) -> None:

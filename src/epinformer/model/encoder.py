@@ -82,16 +82,17 @@ class SequenceEncoder(nn.Module):
         """
         windows = lay_out(codes, lengths, self.sequence_length, self.stem.kernel_size[0])
         table = self._kmer_table(windows.distinct, dtype)
+        edges = windows.offset.tolist()
         count = len(lengths)
-        if self.training:
-            row = self._tower(windows, 0, count + 1, table)
-            start = int(windows.offset[count])
-            yield self._placed(windows, 0, count + 1, row, row[start : start + self.positions])
+        if any(block.norm.training for block in self._blocks()):
+            row = self._tower(windows, edges, table)
+            empty = row[edges[count] : edges[count] + self.positions]
+            yield self._placed(windows, 0, count + 1, row, empty)
             return
-        empty = self._tower(windows, count, count + 1, table)[: self.positions]
+        empty = self._tower(windows, edges[count:], table)[: self.positions]
         bases = RUN_BASES_CUDA if codes.is_cuda else RUN_BASES
-        for begin, end in runs(windows.offset[: count + 1], bases):
-            yield self._placed(windows, begin, end, self._tower(windows, begin, end, table), empty)
+        for begin, end in runs(edges[: count + 1], bases):
+            yield self._placed(windows, begin, end, self._tower(windows, edges[begin : end + 1], table), empty)
         yield Encoded(count, count + 1, empty[None])
 
     def _placed(self, windows: Windows, begin: int, end: int, row: Tensor, empty: Tensor) -> Encoded:
@@ -122,10 +123,10 @@ class SequenceEncoder(nn.Module):
         taps[0] = 0
         return taps.flatten(0, 1).to(dtype)
 
-    def _tower(self, windows: Windows, begin: int, end: int, table: Tensor) -> Tensor:
-        """(P, channels): the last block's output over windows ``[begin, end)``, separators included."""
-        first, last = int(windows.offset[begin]), int(windows.offset[end])
-        separators = windows.offset[begin + 1 : end + 1] - 1 - first
+    def _tower(self, windows: Windows, edges: list[int], table: Tensor) -> Tensor:
+        """(P, channels): the last block's output over the consecutive windows between ``edges``, with separators."""
+        first, last = edges[0], edges[-1]
+        separators = torch.tensor(edges[1:], device=table.device) - 1 - first
         bases = slice(first * STRIDE, last * STRIDE)
         kmers = [windows.kmers[bases.start + tap : bases.stop + tap] * 3 + tap for tap in range(3)]
         bags = torch.arange(0, 3 * (bases.stop - bases.start), 3, dtype=torch.int32, device=table.device)
@@ -135,7 +136,7 @@ class SequenceEncoder(nn.Module):
                 row.view(last - first, -1, row.shape[-1]).index_fill_(0, separators, 0)
                 weight, bias = _folded(block)
                 row = _conv(row, weight, bias)
-            if self.training:
+            if block.norm.training:
                 row = _normalised(row, block.norm, separators)
             row = functional.elu(torch.maximum(row[0::2], row[1::2]), inplace=True)
             assert block.pointwise.bias is not None

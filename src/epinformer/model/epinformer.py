@@ -28,7 +28,7 @@ class Embeddings(NamedTuple):
     sequences
         (S, width): one row a sequence.
     empty
-        (width,): the embedding of a sequence without bases.
+        (width,): the embedding of a sequence without bases; 0 in training, where it is not computed.
     """
 
     sequences: Tensor
@@ -119,6 +119,10 @@ class EPInformer(nn.Module):
         """
         parts = []
         for encoded in self.encoder(codes, lengths, dtype=dtype):
+            if self.training:
+                # The empty sequence, last in this one run, is not among what batch normalisation learns from.
+                embedded = self.embedding(encoded.tower[:-1]).float()
+                return Embeddings(embedded, torch.zeros_like(embedded[0]))
             parts.append(self.embedding(encoded.tower).float())
             if progress is not None:
                 progress(min(encoded.end, len(lengths)))

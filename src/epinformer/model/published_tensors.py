@@ -11,6 +11,8 @@ from torch import Tensor
 from epinformer.errors import ModelError
 from epinformer.model.config import ModelConfig
 
+_ONLY_PUBLISHED = "Only whole checkpoints of the published models can be imported; download it again if it is one"
+
 
 class Slot(NamedTuple):
     """One tensor: our name, the authors', our shape, and the shapes in which the authors store it."""
@@ -41,11 +43,23 @@ def renamed(raw: dict[str, Tensor], config: ModelConfig, path: Path) -> dict[str
     slots = published_slots(config)
     missing = [slot.theirs for slot in slots if slot.theirs not in raw]
     if missing:
-        raise ModelError("lacks tensors of the published model", source=path, count=len(missing), first=missing[0])
+        raise ModelError(
+            "lacks tensors of the published model",
+            source=path,
+            count=len(missing),
+            first=missing[0],
+            fix=_ONLY_PUBLISHED,
+        )
     known = {slot.theirs for slot in slots}
     extra = [name for name in raw if name not in known]
     if extra:
-        raise ModelError("holds tensors that no published model has", source=path, count=len(extra), first=extra[0])
+        raise ModelError(
+            "holds tensors that no published model has",
+            source=path,
+            count=len(extra),
+            first=extra[0],
+            fix=_ONLY_PUBLISHED,
+        )
     wrong = [slot for slot in slots if tuple(raw[slot.theirs].shape) not in slot.stored]
     if wrong:
         slot = wrong[0]
@@ -55,17 +69,25 @@ def renamed(raw: dict[str, Tensor], config: ModelConfig, path: Path) -> dict[str
             source=path,
             count=len(wrong),
             first=f"{slot.theirs} is {found}, not {expected}",
+            fix=_ONLY_PUBLISHED,
         )
     state = {}
     for slot in slots:
         value = raw[slot.theirs].detach()
         counter = slot.ours.endswith("num_batches_tracked")
         if value.layout != torch.strided or value.device.type != "cpu" or value.is_floating_point() == counter:
-            raise ModelError("holds a tensor of the wrong type", source=path, first=f"{slot.theirs} is {value.dtype}")
-        value = value.reshape(slot.shape).to(torch.int64 if counter else torch.float32).clone()
-        if not torch.isfinite(value).all():
-            raise ModelError("holds weights that are not finite", source=path, first=slot.theirs)
-        state[slot.ours] = value
+            raise ModelError(
+                "holds a tensor of the wrong type",
+                source=path,
+                first=f"{slot.theirs} is {value.dtype}",
+                fix=_ONLY_PUBLISHED,
+            )
+        state[slot.ours] = value.reshape(slot.shape).to(torch.int64 if counter else torch.float32).clone()
+    bad = [slot.theirs for slot in slots if not torch.isfinite(state[slot.ours]).all()]
+    if bad:
+        raise ModelError(
+            "holds weights that are not finite", source=path, count=len(bad), first=bad[0], fix=_ONLY_PUBLISHED
+        )
     return state
 
 

@@ -131,10 +131,12 @@ def kept_positions(first: Tensor, size: Tensor, positions: int) -> tuple[Tensor,
     return sequence, first[sequence] + within, offset[sequence] + within
 
 
-def runs(offset: Tensor, bases: int) -> list[tuple[int, int]]:
-    """Split consecutive windows into runs ``[i, j)`` of about ``bases`` bases each (at least one window a run)."""
+def runs(edges: list[int], bases: int) -> list[tuple[int, int]]:
+    """Split consecutive windows into runs ``[i, j)`` of about ``bases`` bases each, at least one window a run.
+
+    ``edges`` are the windows' offsets in the row, one more than there are windows.
+    """
     limit = max(bases // STRIDE, 1)
-    edges = offset.tolist()
     found, begin = [], 0
     for index in range(1, len(edges)):
         if edges[index] - edges[begin] >= limit or index == len(edges) - 1:

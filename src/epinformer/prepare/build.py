@@ -11,10 +11,11 @@ import pandas as pd
 
 from epinformer import __version__
 from epinformer.config import CountedReplicate, PrepareConfig
-from epinformer.dataset.manifest import read_manifest
-from epinformer.dataset.store import HALF_LIFE_FEATURES, InputFile, Manifest, write_dataset
-from epinformer.errors import InputError, OutputError
-from epinformer.files import sha256
+from epinformer.dataset.manifest import MANIFEST_NAME, read_manifest
+from epinformer.dataset.store import InputFile, Manifest, write_dataset
+from epinformer.errors import InputError
+from epinformer.files import refuse_output, sha256
+from epinformer.half_life import HALF_LIFE_FEATURES
 from epinformer.inputs.chromosomes import reconciled
 from epinformer.inputs.contacts import read_pair_contacts
 from epinformer.inputs.genes import read_genes
@@ -57,15 +58,17 @@ def prepare(
     InputError
         A file is missing, damaged, or contradicts another.
     OutputError
-        The output exists or cannot be written.
+        The output exists, may not be replaced, holds an input, or cannot be written.
     """
     output = Path(output)
-    _refuse_output(output, overwrite)
-    inputs = _checked_inputs(config)
+    named = [config.path(name) for name in config.files().values()]
+    refuse_output(output, overwrite=overwrite, marker=MANIFEST_NAME, inputs=named)
     share = Share(progress)
     filters = Filters()
-    share.step(0.4 if config.genome else 0.8)
-    genes, elements, words = _counted(config, share)
+    share.step(0.1)
+    inputs = _checked_inputs(config, share)
+    share.step(0.3 if config.genome else 0.7)
+    genes, elements, given, words = _counted(config, share)
     genes, half_life_words = add_half_life(genes, config, filters)
     genes, expression_words = add_expression(genes, config, filters)
     words |= half_life_words | expression_words
@@ -78,10 +81,10 @@ def prepare(
             fasta = config.path(config.genome.fasta)
             genome = stack.enter_context(open_genome(fasta, chrom=config.genome.chrom, start=config.genome.start))
             if config.genome.outside == "drop":
-                genes, elements = drop_outside(genes, elements, genome, config.pairs.max_distance, filters)
+                genes, elements = drop_outside(genes, elements, given, genome, config.pairs.max_distance, filters)
                 require_genes(genes, config)
             else:
-                refuse_outside(genes, elements, genome, config.path(config.genes.table), _element_path(config))
+                refuse_outside(genes, given, genome, config.path(config.genes.table), _element_path(config))
             elements = elements.assign(sequence_length=(elements["end"] - elements["start"]).astype(np.int32))
             words["sequence_length"] = "end - start, in bp"
         if not len(elements):
@@ -110,15 +113,7 @@ def prepare(
     return read_manifest(output)
 
 
-def _refuse_output(output: Path, overwrite: bool) -> None:
-    """Say at once, not after the work, that the output cannot be."""
-    if output.exists() and not overwrite:
-        raise OutputError("already exists", source=output, fix="Name another output or pass --overwrite")
-    if not output.absolute().parent.is_dir():
-        raise OutputError("its folder does not exist", source=output, fix=f"Create {output.absolute().parent} first")
-
-
-def _checked_inputs(config: PrepareConfig) -> dict[str, InputFile]:
+def _checked_inputs(config: PrepareConfig, share: Share) -> dict[str, InputFile]:
     """Name, checksum and size of every input, after making sure that all are there."""
     files = config.files()
     missing = [(setting, name) for setting, name in files.items() if not config.path(name).is_file()]
@@ -132,12 +127,19 @@ def _checked_inputs(config: PrepareConfig) -> dict[str, InputFile]:
             fix="Check the names in the configuration, and root or --root",
         )
     hashes: dict[str, InputFile] = {}
-    for name in dict.fromkeys(files.values()):
+    sizes = {name: config.path(name).stat().st_size for name in dict.fromkeys(files.values())}
+    before, total = 0, sum(sizes.values())
+
+    def report(done: int) -> None:
+        share.report(min(before + done, total), total)
+
+    for name, size in sizes.items():
         path = config.path(name)
         try:
-            hashes[name] = InputFile(path=name, sha256=sha256(path), bytes=path.stat().st_size)
+            hashes[name] = InputFile(path=name, sha256=sha256(path, report), bytes=size)
         except OSError as error:
             raise InputError(f"cannot be read: {error.strerror}", source=path, fix="Check its permissions") from error
+        before += size
     return {setting: hashes[name] for setting, name in files.items()}
 
 
@@ -148,8 +150,8 @@ def _element_path(config: PrepareConfig) -> Path:
     return config.path(next(iter(config.signals.values()))[0].elements)
 
 
-def _counted(config: PrepareConfig, share: Share) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, str]]:
-    """Genes and elements with the signals' RPM and activity, and column -> how it was made."""
+def _counted(config: PrepareConfig, share: Share) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, dict[str, str]]:
+    """Genes and elements with the signals' RPM and activity, the elements' intervals as given, column -> its making."""
     gene_path, element_path = config.path(config.genes.table), _element_path(config)
     genes = read_genes(gene_path, config.genes.tss)
     reconciled(genes["chrom"].unique(), genes["chrom"].unique(), gene_path)
@@ -162,6 +164,7 @@ def _counted(config: PrepareConfig, share: Share) -> tuple[pd.DataFrame, pd.Data
             first=f"{regions['chrom'].iloc[0]} here, {genes['chrom'].iloc[0]} there",
             fix="Use one assembly and one style of chromosome names",
         )
+    _warn_of_empty_chromosomes(genes, regions, element_path)
     elements = element_table(regions, element_path)
     element_rpm, promoter_rpm = {}, {}
     words = {}
@@ -196,7 +199,20 @@ def _counted(config: PrepareConfig, share: Share) -> tuple[pd.DataFrame, pd.Data
         **{f"promoter_{name}_rpm": values for name, values in promoter_rpm.items()},
         promoter_activity=activity(promoter_rpm, config.accessibility),
     )
-    return genes, elements, words
+    return genes, elements, regions, words
+
+
+def _warn_of_empty_chromosomes(genes: pd.DataFrame, regions: pd.DataFrame, path: Path) -> None:
+    """Say which genes can have no pairs because the elements leave out their chromosome."""
+    alone = genes["chrom"][~genes["chrom"].isin(regions["chrom"].unique())]
+    if len(alone):
+        logger.warning(
+            "%s has no element on %s, where %s of %s genes are",
+            path.name,
+            ", ".join(alone.unique()),
+            f"{len(alone):,}",
+            f"{len(genes):,}",
+        )
 
 
 def _counts(path: Path, genes: pd.DataFrame) -> pd.DataFrame:

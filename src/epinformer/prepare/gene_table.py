@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from epinformer.config import PrepareConfig
-from epinformer.dataset.store import HALF_LIFE_FEATURES
 from epinformer.errors import InputError
+from epinformer.half_life import HALF_LIFE_FEATURES
 from epinformer.inputs.expression import read_expression
 from epinformer.inputs.genes import lacking, matched, read_half_life
 from epinformer.prepare.steps import Filters

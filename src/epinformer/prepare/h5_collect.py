@@ -52,6 +52,7 @@ class Collected:
         self._element_chroms: list[str | None] = []
         self._pairs: list[tuple[np.ndarray, ...]] = []
         self._empty_slots = self._widened = self._fractional = self._too_far = self._far = self._signed = 0
+        self._without_promoter: list[str] = []
 
     def add(self, layout: Layout, block: Block) -> None:
         """Take the genes of a block that are in the gene table."""
@@ -59,7 +60,10 @@ class Collected:
             gene = self._genes.get(layout.gene_ids[block.first + row])
             if gene is None:
                 continue
-            self._promoters.write(block.codes[row, 0].tobytes())
+            promoter = block.codes[row, 0]
+            if (promoter == NO_BASE).all():
+                self._without_promoter.append(layout.gene_ids[block.first + row])
+            self._promoters.write(promoter.tobytes())
             self._add_gene(layout, block, row, gene)
 
     def _add_gene(self, layout: Layout, block: Block, row: int, gene: int) -> None:
@@ -145,6 +149,13 @@ class Collected:
             f"{len(self._pairs):,}",
             f"{len(self._index):,}",
         )
+        if self._without_promoter:
+            logger.warning(
+                "%s of %s genes have a promoter without a single base (first: %s); a model sees nothing there",
+                f"{len(self._without_promoter):,}",
+                f"{len(self._pairs):,}",
+                self._without_promoter[0],
+            )
         for count, text in (
             (self._empty_slots, "slots have signals but no bases; they are no pairs, as in the authors' model"),
             (self._widened, "elements are not centred as they are; widened by positions without a base"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,13 +15,15 @@ import numpy as np
 import pandas as pd
 
 from epinformer import __version__
-from epinformer.dataset.manifest import read_manifest
-from epinformer.dataset.store import HALF_LIFE_FEATURES, InputFile, Manifest, write_dataset
-from epinformer.errors import InputError, OutputError
-from epinformer.files import sha256
+from epinformer.config import COLUMN_NAME
+from epinformer.dataset.manifest import MANIFEST_NAME, read_manifest
+from epinformer.dataset.store import InputFile, Manifest, write_dataset
+from epinformer.errors import ConfigError, InputError, OutputError
+from epinformer.files import refuse_output, sha256
+from epinformer.half_life import HALF_LIFE_FEATURES
 from epinformer.inputs.expression import read_expression
 from epinformer.inputs.genes import lacking, matched, read_half_life
-from epinformer.inputs.regions import refuse_duplicates
+from epinformer.inputs.regions import LAST_POSITION, refuse, refuse_duplicates
 from epinformer.inputs.tables import Column, read_headed
 from epinformer.prepare.h5_collect import Collected
 from epinformer.prepare.h5_layout import Layout, read_blocks, read_layout
@@ -99,16 +102,21 @@ def import_h5(
 
     Raises
     ------
+    ConfigError
+        An assay's name is no name for a column.
     InputError
         A file is missing, damaged or of another layout, a gene occurs twice, a signal is negative or not finite.
     OutputError
-        The output exists or cannot be written.
+        The output exists, may not be replaced, holds an input, or cannot be written.
     """
     output = Path(output)
-    _refuse_output(output, overwrite)
     paths = [Path(file) for file in files]
     if not paths:
         raise InputError("no HDF5 file is named")
+    tables = [genes, promoters, *(source.path for source in (expression or {}).values())]
+    named = [*paths, *(table for table in tables if table is not None)]
+    refuse_output(output, overwrite=overwrite, marker=MANIFEST_NAME, inputs=named)
+    _check_assays(expression or {})
     layouts = [read_layout(path) for path in paths]
     _refuse_repeated_genes(layouts)
     for layout in layouts:
@@ -152,13 +160,16 @@ def import_h5(
     return read_manifest(output)
 
 
-def _refuse_output(output: Path, overwrite: bool) -> None:
-    """Say at once, not after the work, that the output cannot be."""
-    if output.exists() and not overwrite:
-        raise OutputError("already exists", source=output, fix="Name another output or pass --overwrite")
-    folder = output.absolute().parent
-    if not folder.is_dir():
-        raise OutputError("its folder does not exist", source=output, fix=f"Create {folder} first")
+def _check_assays(expression: Mapping[str, ExpressionTable]) -> None:
+    """Refuse an assay after which no column can be named."""
+    for assay in expression:
+        if not re.fullmatch(COLUMN_NAME, assay):
+            near = re.sub(r"[^a-z0-9_]", "_", assay.lower())
+            suggestion = f"Name it {near}" if re.fullmatch(COLUMN_NAME, near) else "Begin it with a letter"
+            raise ConfigError(
+                f"the assay {assay!r} is no name for a column: lower-case letters, digits and _, a letter first",
+                fix=suggestion,
+            )
 
 
 def _refuse_repeated_genes(layouts: list[Layout]) -> None:
@@ -219,8 +230,10 @@ def _gene_table(
             Column("tss", "int", ("TSS", "tss")),
             Column("strand", "text", ("strand",), optional=True),
         ),
-    ).set_index("gene_id")
-    rows = matched(half_life.join(places), ids, path).reset_index(drop=True)
+    )
+    outside = (places["tss"] < 0) | (places["tss"] > LAST_POSITION)
+    refuse(places, outside, path, "has a TSS on no chromosome", f"Positions go from 0 to {LAST_POSITION:,}")
+    rows = matched(half_life.join(places.set_index("gene_id")), ids, path).reset_index(drop=True)
     if "gene_name" in rows:
         table["gene_name"] = rows["gene_name"].where(rows["gene_name"].fillna("") != "", ids).astype("str")
     table["chrom"] = rows["chrom"].astype("str")

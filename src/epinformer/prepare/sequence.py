@@ -11,6 +11,7 @@ import pandas as pd
 from epinformer.dataset.store import SEQUENCE_LENGTH
 from epinformer.errors import InputError
 from epinformer.inputs.genome import Genome
+from epinformer.inputs.regions import region_names
 from epinformer.prepare.pairs import rows_by_chromosome
 from epinformer.prepare.steps import Filters, Share
 
@@ -48,32 +49,43 @@ def genes_with_promoter(genes: pd.DataFrame, genome: Genome) -> np.ndarray:
     return inside & window
 
 
-def elements_inside(elements: pd.DataFrame, genome: Genome) -> np.ndarray:
-    """Which elements (after cutting) lie wholly in the genome, bool (number of elements,)."""
+def intervals_inside(intervals: pd.DataFrame, genome: Genome) -> np.ndarray:
+    """Which intervals (chrom, start, end) lie wholly in the genome, bool (number of intervals,)."""
     inside: np.ndarray = genome.contains(
-        elements["chrom"].to_numpy(dtype=object), elements["start"].to_numpy(), elements["end"].to_numpy()
+        intervals["chrom"].to_numpy(dtype=object), intervals["start"].to_numpy(), intervals["end"].to_numpy()
     )
     return inside
 
 
 def drop_outside(
-    genes: pd.DataFrame, elements: pd.DataFrame, genome: Genome, max_distance: int, filters: Filters
+    genes: pd.DataFrame,
+    elements: pd.DataFrame,
+    given: pd.DataFrame,
+    genome: Genome,
+    max_distance: int,
+    filters: Filters,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Keep only the genes and elements that the genome covers."""
+    """Keep only the genes and elements that the genome covers.
+
+    `given` has the elements' intervals before long ones were cut. These must lie on a whole chromosome; of a locus,
+    which says nothing of the chromosome's end, what is left after cutting must lie in it.
+    """
     kept = filters.keep("genes", "outside the genome", genes_with_surroundings(genes, genome, max_distance))
-    inside = filters.keep("elements", "outside the genome", elements_inside(elements, genome))
+    spans = {chrom: genome.span(chrom) for chrom in elements["chrom"].unique()}
+    loci = [chrom for chrom, span in spans.items() if span is not None and span.is_locus]
+    inside = intervals_inside(elements, genome)
+    inside &= intervals_inside(given, genome) | elements["chrom"].isin(loci).to_numpy()
+    inside = filters.keep("elements", "outside the genome", inside)
     return genes[kept], elements[inside]
 
 
 def refuse_outside(
-    genes: pd.DataFrame, elements: pd.DataFrame, genome: Genome, gene_path: Path, element_path: Path
+    genes: pd.DataFrame, given: pd.DataFrame, genome: Genome, gene_path: Path, element_path: Path
 ) -> None:
-    """Raise InputError if a promoter or an element lies outside the genome."""
+    """Raise InputError if a promoter or an element, as it is given and not as it is cut, lies outside the genome."""
     named = genes["gene_id"] + " with its TSS at " + genes["chrom"] + ":" + genes["tss"].astype("str")
     _refuse("genes", named, genes["chrom"], genes_with_promoter(genes, genome), genome, gene_path)
-    _refuse(
-        "elements", elements["element_id"], elements["chrom"], elements_inside(elements, genome), genome, element_path
-    )
+    _refuse("elements", region_names(given), given["chrom"], intervals_inside(given, genome), genome, element_path)
 
 
 def _refuse(what: str, names: pd.Series, chroms: pd.Series, inside: np.ndarray, genome: Genome, path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 from epinformer.errors import OutputError
@@ -35,22 +37,41 @@ def summary(evaluation: Evaluation) -> str:
 def write_evaluation(evaluation: Evaluation, folder: str | Path) -> None:
     """Write ``metrics.json`` and ``scatter.png`` into a folder, which is made if it is not there.
 
+    Earlier ones are replaced, both or, on any failure, neither.
+
     Raises
     ------
     OutputError
         The folder cannot be made or written to.
     """
     folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot be made a folder: {error.strerror}", source=folder, fix="Name another") from error
-    with atomic_file(folder / "metrics.json") as temporary:
-        temporary.write_text(to_json(evaluation), encoding="utf-8")
     table, pooled = evaluation.table, evaluation.pooled
     title = f"{pooled.n:,} genes: Pearson {_number(pooled.pearson).strip()}, "
     title += f"Spearman {_number(pooled.spearman).strip()}, R² {_number(pooled.r2).strip()}"
-    scatter(table["observed"], table["predicted"], folder / "scatter.png", title=title)
+    figure = scatter(table["observed"], table["predicted"], title=title)
+    # Both are written under temporary names before the first is renamed.
+    with _made(folder), atomic_file(folder / "metrics.json") as metrics, atomic_file(folder / "scatter.png") as picture:
+        metrics.write_text(to_json(evaluation), encoding="utf-8")
+        figure.savefig(picture)
+
+
+@contextlib.contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """Make a folder and its parents, and remove again those that were not there if the block fails."""
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"cannot be made a folder: {error.strerror}", source=folder, fix="Name another"
+            ) from error
+        yield
+    except BaseException:
+        for path in new:
+            with contextlib.suppress(OSError):
+                path.rmdir()
+        raise
 
 
 def to_json(evaluation: Evaluation) -> str:

@@ -1,46 +1,44 @@
-"""Figures. They are drawn without a display and written whole or not at all."""
+"""Figures. They are drawn without a display; whoever asks for one writes it."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from epinformer.files import atomic_file
-
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # From here on single points hide each other and a density says more.
 _MANY = 2_000
 # Ranges that differ by more are drawn on axes of their own.
 _COMMON_SCALE = 4.0
+# Limits, margins and ticks of larger values would leave the range of floating-point numbers.
+_LARGEST = 1e100
 _POINT = "#2a6f97"
 _LINE = "#c8553d"
 
 
-def scatter(observed: ArrayLike, predicted: ArrayLike, path: str | Path, *, title: str = "") -> None:
+def scatter(observed: ArrayLike, predicted: ArrayLike, *, title: str = "") -> Figure:
     """Draw predicted against observed expression, points for few genes and a hexagonal density for many.
 
     Parameters
     ----------
     observed, predicted
         Shape (n,), finite.
-    path
-        The picture to write; the suffix says the format (png, pdf, svg).
     title
         Shown above; several lines are fine.
 
-    Raises
-    ------
-    OutputError
-        The picture cannot be written.
+    Returns
+    -------
+    Figure
+        matplotlib's, not yet written.
     """
     from matplotlib.figure import Figure
 
-    x, y = np.asarray(observed, dtype=float), np.asarray(predicted, dtype=float)
+    x, y = (np.clip(np.asarray(values, dtype=float), -_LARGEST, _LARGEST) for values in (observed, predicted))
     many = len(x) >= _MANY
     figure = Figure(figsize=(6.1 if many else 5.2, 5.2), dpi=150, layout="constrained")
     axes = figure.add_subplot()
@@ -51,8 +49,7 @@ def scatter(observed: ArrayLike, predicted: ArrayLike, path: str | Path, *, titl
     else:
         axes.scatter(x, y, s=18, color=_POINT, alpha=0.65, linewidths=0)
     _dress(axes, x_limits, y_limits, title)
-    with atomic_file(path) as temporary:
-        figure.savefig(temporary)
+    return figure
 
 
 def _limits(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[tuple[float, float], tuple[float, float]]:

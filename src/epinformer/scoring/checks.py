@@ -8,11 +8,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from epinformer.dataset.batch import missing_features
-from epinformer.dataset.store import Dataset
+from epinformer.dataset.store import SEQUENCE_LENGTH, Dataset
 from epinformer.errors import DatasetError, ModelError
 from epinformer.model.checkpoint import LoadedModel
 
 logger = logging.getLogger(__name__)
+
+# Two names for one sequence of the chromosomes.
+_ASSEMBLIES = {"grch38": "hg38", "grch37": "hg19", "grcm38": "mm10", "grcm39": "mm39"}
 
 
 def common_target(models: Sequence[LoadedModel]) -> str | None:
@@ -54,7 +57,7 @@ def check_fit(loaded: LoadedModel, dataset: Dataset) -> None:
             fix="Give an expression model",
         )
     assembly = loaded.info.assembly
-    if assembly is not None and assembly != dataset.manifest.assembly:
+    if assembly is not None and _canonical(assembly) != _canonical(dataset.manifest.assembly):
         raise DatasetError(
             f"is of assembly {dataset.manifest.assembly}, but the model was trained on {assembly}",
             source=dataset.path,
@@ -63,6 +66,12 @@ def check_fit(loaded: LoadedModel, dataset: Dataset) -> None:
     if not dataset.has_sequence:
         raise DatasetError(
             "has no sequence, which the model needs", source=dataset.path, fix="Prepare it with `genome:`"
+        )
+    if config.sequence_length != SEQUENCE_LENGTH:
+        raise ModelError(
+            f"reads windows of {config.sequence_length:,} bp, but datasets hold {SEQUENCE_LENGTH:,}",
+            source=loaded.path,
+            fix=f"Use a model with a sequence_length of {SEQUENCE_LENGTH:,}",
         )
     lacking = missing_features(dataset, config.pair_features, config.gene_features)
     if lacking:
@@ -110,3 +119,7 @@ def warn_if_seen(loaded: LoadedModel, dataset: Dataset, genes: np.ndarray) -> No
             f"{len(genes):,}",
             ", ".join(fold.test),
         )
+
+
+def _canonical(assembly: str) -> str:
+    return _ASSEMBLIES.get(assembly.lower(), assembly.lower())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal, NamedTuple
@@ -114,10 +115,11 @@ def predict(
         assert isinstance(network, EPInformer)
         told = None if progress is None else _shifted(progress, number * len(sequences), total)
         # Before the long work, because this is where a missing value shows.
-        batches = _batches(network.config, dataset, indices, sequences)
+        batch = _batch(network.config, dataset, indices, sequences)
         with _evaluating(network, place), torch.inference_mode():
             embeddings = _embed(network, dataset, sequences, dtype, told)
-            results = [_run(network, batch.to(place), embeddings, attention) for batch in batches]
+            parts = [batch.part(i, min(i + _CHUNK_GENES, len(batch))) for i in range(0, len(batch), _CHUNK_GENES)]
+            results = [_run(network, part.to(place), embeddings, attention) for part in parts]
         predicted[number] = np.concatenate([values for values, _ in results])
         if attention:
             attentions.append(np.concatenate([rows for _, rows in results]))
@@ -131,12 +133,14 @@ def predict(
 def _device(device: str) -> torch.device:
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        place = torch.device(device)
-    except RuntimeError as error:
-        raise EpinformerError(f"there is no device '{device}'", fix="Use auto, cpu or cuda") from error
-    if place.type == "cuda" and not torch.cuda.is_available():
-        raise EpinformerError("no CUDA device is available", fix="Use --device cpu or auto")
+    if re.fullmatch(r"cpu|cuda(:\d+)?", device) is None:
+        raise EpinformerError(f"there is no device '{device}'", fix="Use auto, cpu, cuda or cuda:<number>")
+    place = torch.device(device)
+    if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
+        raise EpinformerError(
+            f"device '{device}' is not there: {torch.cuda.device_count()} CUDA devices are available",
+            fix="Use --device cpu or auto",
+        )
     return place
 
 
@@ -182,19 +186,16 @@ def _embed(
     return Embeddings(torch.cat([part.sequences for part in parts]), parts[-1].empty)
 
 
-def _batches(config: ModelConfig, dataset: Dataset, genes: np.ndarray, sequences: np.ndarray) -> list[Batch]:
-    """The genes, some hundreds at a time, without codes."""
-    return [
-        Batch.from_dataset(
-            dataset,
-            genes[begin : begin + _CHUNK_GENES],
-            pair_features=config.pair_features,
-            gene_features=config.gene_features,
-            elements=config.elements,
-            sequences=sequences,
-        )
-        for begin in range(0, len(genes), _CHUNK_GENES)
-    ]
+def _batch(config: ModelConfig, dataset: Dataset, genes: np.ndarray, sequences: np.ndarray) -> Batch:
+    """All genes with their features, without codes."""
+    return Batch.from_dataset(
+        dataset,
+        genes,
+        pair_features=config.pair_features,
+        gene_features=config.gene_features,
+        elements=config.elements,
+        sequences=sequences,
+    )
 
 
 def _run(network: EPInformer, batch: Batch, embeddings: Embeddings, attention: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -210,12 +211,18 @@ def _run(network: EPInformer, batch: Batch, embeddings: Embeddings, attention: b
 
 @contextmanager
 def _evaluating(network: EPInformer, device: torch.device) -> Iterator[None]:
-    """Put the network on ``device`` in evaluation mode, and afterwards back as it was."""
+    """Put the network on ``device`` in evaluation mode with exact convolutions, and afterwards all back as it was."""
     training, home = network.training, next(network.parameters()).device
-    network.to(device).eval()
+    # CUDA would otherwise round the inputs of 32-bit convolutions to ten bits (TF32).
+    rounding = torch.backends.cudnn.allow_tf32
     try:
+        torch.backends.cudnn.allow_tf32 = False
+        network.to(device).eval()
         yield
+    except torch.OutOfMemoryError as error:
+        raise EpinformerError(f"the memory of {device} is too small", fix="Use --device cpu") from error
     finally:
+        torch.backends.cudnn.allow_tf32 = rounding
         network.to(home).train(training)
 
 

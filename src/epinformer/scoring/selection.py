@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import os
+import re
+import zlib
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,22 +18,28 @@ from epinformer.errors import InputError
 def read_gene_list(genes: str) -> list[str]:
     """Gene ids from a comma-separated text, or from the first column of a file of that name.
 
+    A file may be gzip-compressed, separated by tabs, commas or blanks, and may begin with the header ``gene_id``.
+
     Raises
     ------
     InputError
-        There are none.
+        There are none, or the file is missing or not text.
     """
-    path = Path(genes)
-    if path.is_file():
+    if os.path.isfile(genes):  # unlike Path.is_file, takes a text of any length
         try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError("is not a text file", source=path, fix="Give a file with one gene id a line") from error
-        found = [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
+            opener = gzip.open if genes.endswith(".gz") else open
+            with opener(genes, "rt", encoding="utf-8-sig") as handle:
+                lines = [re.split(r"[\s,]", line.strip())[0].strip('"') for line in handle]
+        except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
+            raise InputError("is not a text file", source=genes, fix="Give a file with one gene id a line") from error
+        found = [line for line in lines if line and not line.startswith("#")]
+        found = found[1:] if found[:1] == ["gene_id"] else found
+    elif re.search(r"[/\\]|\.(txt|tsv|csv|list|gz)$", genes) and "," not in genes:
+        raise InputError("does not exist", source=genes, fix="Check the path, or give gene ids separated by commas")
     else:
         found = [gene.strip() for gene in genes.split(",") if gene.strip()]
     if not found:
-        raise InputError("names no genes", source=genes or "--genes", fix="Give ids separated by commas or a file")
+        raise InputError("names no genes", source=genes, fix="Give ids separated by commas or a file")
     return found
 
 
