@@ -45,7 +45,7 @@ format: .venv/.stamp
 	$(BIN)/ruff format $(SOURCES)
 
 bench: .venv/.stamp
-	$(BIN)/python benchmarks/inference.py
+	$(BIN)/python -m benchmarks.inference --data "$(DATA)"
 
 clean:
 	rm -rf .venv demo build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
