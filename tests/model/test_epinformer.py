@@ -167,6 +167,7 @@ def test_activity_model_equals_padded() -> None:
         assert model(torch.zeros(0, dtype=torch.uint8), torch.zeros(0, dtype=torch.int64)).shape == (0,)
 
 
+@pytest.mark.real_data
 def test_an_activity_checkpoint_is_no_expression_model(shared_data: Path) -> None:
     path = next((shared_data / "published").glob("*seq2activity*.pt"))
     with pytest.raises(ModelError, match=r"seq2activity.*enhancer-activity model"):
