@@ -45,3 +45,20 @@ def test_results_go_to_stdout(model: Path, synthetic: Dataset) -> None:
 def test_help_has_examples() -> None:
     result = CliRunner().invoke(app, ["predict", "--help"])
     assert result.exit_code == 0 and "epinformer predict --model" in result.stdout
+
+
+def test_outputs_that_would_destroy_inputs(model: Path, synthetic: Dataset, tmp_path: Path) -> None:
+    genes = tmp_path / "genes.txt"
+    genes.write_text("GENE1\n")
+    arguments = ["predict", "--model", str(model), "--data", str(synthetic.path), "--genes", str(genes)]
+    for target in (genes, synthetic.path / "genes.parquet", model / "model.json"):
+        before = target.read_bytes()
+        result = CliRunner().invoke(app, [*arguments, "-o", str(target)])
+        assert result.exit_code == 1 and "would overwrite the input" in result.stderr
+        assert target.read_bytes() == before
+
+
+def test_no_genes_is_told_as_such(model: Path, synthetic: Dataset, tmp_path: Path) -> None:
+    arguments = ["predict", "--model", str(model), "--data", str(synthetic.path), "--genes", ""]
+    result = CliRunner().invoke(app, [*arguments, "-o", str(tmp_path / "p.tsv")])
+    assert result.exit_code == 1 and "names no genes" in result.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -60,7 +61,7 @@ def predict(
     from epinformer.scoring.selection import read_gene_list
 
     result = output if output is not None else result_stream()
-    inputs = [data, *model, *([Path(genes)] if genes is not None and "," not in genes else [])]
+    inputs = [data, *model, *([Path(genes)] if genes is not None and os.path.isfile(genes) else [])]
     refuse_targets([target for target in (output, attention) if target is not None], inputs)
     dataset = open_dataset(data)
     models = [load_model(path) for path in model]

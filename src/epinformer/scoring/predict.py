@@ -18,7 +18,6 @@ from epinformer.dataset.folds import test_fold
 from epinformer.dataset.store import Dataset
 from epinformer.errors import DatasetError, EpinformerError, ModelError
 from epinformer.model.checkpoint import LoadedModel
-from epinformer.model.config import ModelConfig
 from epinformer.model.epinformer import Embeddings, EPInformer
 from epinformer.scoring.checks import check_finite, check_fit, common_target, warn_if_seen
 from epinformer.scoring.selection import gene_indices
@@ -115,7 +114,14 @@ def predict(
         assert isinstance(network, EPInformer)
         told = None if progress is None else _shifted(progress, number * len(sequences), total)
         # Before the long work, because this is where a missing value shows.
-        batch = _batch(network.config, dataset, indices, sequences)
+        batch = Batch.from_dataset(
+            dataset,
+            indices,
+            pair_features=network.config.pair_features,
+            gene_features=network.config.gene_features,
+            elements=network.config.elements,
+            sequences=sequences,
+        )
         with _evaluating(network, place), torch.inference_mode():
             embeddings = _embed(network, dataset, sequences, dtype, told)
             parts = [batch.part(i, min(i + _CHUNK_GENES, len(batch))) for i in range(0, len(batch), _CHUNK_GENES)]
@@ -184,18 +190,6 @@ def _embed(
         told = None if progress is None else _offset(progress, begin)
         parts.append(network.embed(codes.to(place), bases.to(place), dtype=dtype, progress=told))
     return Embeddings(torch.cat([part.sequences for part in parts]), parts[-1].empty)
-
-
-def _batch(config: ModelConfig, dataset: Dataset, genes: np.ndarray, sequences: np.ndarray) -> Batch:
-    """All genes with their features, without codes."""
-    return Batch.from_dataset(
-        dataset,
-        genes,
-        pair_features=config.pair_features,
-        gene_features=config.gene_features,
-        elements=config.elements,
-        sequences=sequences,
-    )
 
 
 def _run(network: EPInformer, batch: Batch, embeddings: Embeddings, attention: bool) -> tuple[np.ndarray, np.ndarray]:
