@@ -1,4 +1,4 @@
-# `make demo` runs the main job on real data, `make test` everything that checks the project. Both make .venv first.
+# `make demo` runs the whole way on simulated data, `make test` everything that checks the project. Both make .venv first.
 PYTHON ?= python3
 DATA ?= ../shared/data
 BIN := .venv/bin
@@ -8,10 +8,11 @@ CHECKPOINT := $(DATA)/published/fold_11_EPInformer_PE_Activity_HiC_RNA_K562_chec
 SPEAK_UP := 'import sys; sys.exit(sys.version_info < (3, 11) and "error: $(PYTHON) is Python " + \
 	sys.version.split()[0] + "; 3.11 or later is needed. Try: make PYTHON=python3.11 $(MAKECMDGOALS)")'
 
-.PHONY: help demo test lint format bench clean
+.PHONY: help demo chr22 test lint format bench clean
 
 help:
-	@echo "make demo    predict the expression of 60 genes from real K562 data (DATA=folder, default $(DATA))"
+	@echo "make demo    simulate, prepare, pretrain, cross-validate, predict, evaluate: a few minutes, no data needed"
+	@echo "make chr22   predict the expression of 60 genes from real K562 data (DATA=folder, default $(DATA))"
 	@echo "make test    lint, type check and tests"
 	@echo "make lint | format | bench | clean"
 
@@ -22,15 +23,18 @@ help:
 	@touch $@
 
 demo: .venv/.stamp
+	$(EPINFORMER) demo -o demo
+
+chr22: .venv/.stamp
 	@for wanted in k562 k562_chr22 published; do test -d "$(DATA)/$$wanted" || { \
-	  echo "The demo reads real K562 data, and $(DATA)/$$wanted is missing."; \
-	  echo "Put the data there, or name the folder that holds it: make demo DATA=/path/to/data"; \
+	  echo "This example reads real K562 data, and $(DATA)/$$wanted is missing."; \
+	  echo "Put the data there, or name the folder that holds it: make chr22 DATA=/path/to/data"; \
 	  echo "examples/k562_chr22/README.md says which files it needs and where they come from."; exit 1; }; done
-	@mkdir -p demo
-	$(EPINFORMER) prepare examples/k562_chr22/config.yaml --root "$(DATA)" -o demo/k562_chr22.dataset --overwrite
-	$(EPINFORMER) import-checkpoint "$(CHECKPOINT)" -o demo/rna.model --overwrite
-	$(EPINFORMER) predict --model demo/rna.model --data demo/k562_chr22.dataset -o demo/predictions.tsv
-	$(EPINFORMER) evaluate demo/predictions.tsv -o demo/evaluation
+	@mkdir -p chr22
+	$(EPINFORMER) prepare examples/k562_chr22/config.yaml --root "$(DATA)" -o chr22/k562_chr22.dataset --overwrite
+	$(EPINFORMER) import-checkpoint "$(CHECKPOINT)" -o chr22/rna.model --overwrite
+	$(EPINFORMER) predict --model chr22/rna.model --data chr22/k562_chr22.dataset -o chr22/predictions.tsv
+	$(EPINFORMER) evaluate chr22/predictions.tsv -o chr22/evaluation
 
 test: lint
 	$(BIN)/python -m pytest
@@ -48,4 +52,4 @@ bench: .venv/.stamp
 	$(BIN)/python -m benchmarks.inference --data "$(DATA)"
 
 clean:
-	rm -rf .venv demo build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv demo chr22 build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

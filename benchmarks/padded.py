@@ -2,6 +2,9 @@
 
 It shares nothing with the package but the weights. The tests hold the package against it, and the benchmarks measure
 how much time and memory the package saves.
+
+It computes as the model's mode says: in training mode batch normalisation takes, and updates, the statistics of
+everything it sees, all the padding included, as the authors' training does. Gradients reach the model's parameters.
 """
 
 from __future__ import annotations
@@ -27,33 +30,33 @@ class PaddedOutput(NamedTuple):
 
 def padded_tower(model: nn.Module, one_hot: Tensor) -> Tensor:
     """(S, channels, positions): the encoder on (S, L, 4) one-hot sequences, every position of every layer."""
-    weights = model.state_dict()
+    weights = _weights(model)
     hidden = functional.pad(one_hot.transpose(1, 2), (3, 4))
     hidden = functional.elu(functional.conv1d(hidden, weights["encoder.stem.weight"], weights["encoder.stem.bias"]))
     for block in range(4):
         name = f"encoder.blocks.{block}"
         hidden = _conv(hidden, weights, f"{name}.conv", padding=1)
-        hidden = functional.max_pool1d(functional.elu(_norm(hidden, weights, f"{name}.norm")), 2)
+        hidden = functional.max_pool1d(functional.elu(_norm(hidden, weights, f"{name}.norm", model.training)), 2)
         hidden = hidden + functional.elu(_conv(hidden, weights, f"{name}.pointwise"))
     return hidden
 
 
 def padded_embedding(model: nn.Module, one_hot: Tensor) -> Tensor:
     """(S, 64): embeddings of (S, 2000, 4) one-hot sequences."""
-    weights = model.state_dict()
+    weights = _weights(model)
     hidden = padded_tower(model, one_hot)
     for block, dilation in enumerate((2, 4, 6)):
         name = f"embedding.dilated.{block}"
         hidden = _conv(hidden, weights, f"{name}.conv", dilation=dilation)
-        hidden = functional.elu(_norm(hidden, weights, f"{name}.norm"))
+        hidden = functional.elu(_norm(hidden, weights, f"{name}.norm", model.training))
     hidden = _conv(hidden, weights, "embedding.reduce")
-    hidden = functional.elu(_norm(hidden, weights, "embedding.reduce_norm"))
+    hidden = functional.elu(_norm(hidden, weights, "embedding.reduce_norm", model.training))
     return functional.elu(_linear(hidden, weights, "embedding.positions")).flatten(1)
 
 
 def padded_forward(model: nn.Module, one_hot: Tensor, pair_features: Tensor, gene_features: Tensor) -> PaddedOutput:
     """The published forward pass on (G, R, 2000, 4), (G, R, k) and (G, 9)."""
-    weights = model.state_dict()
+    weights = _weights(model)
     genes, rows = one_hot.shape[:2]
     embedding = padded_embedding(model, one_hot.flatten(0, 1)).view(genes, rows, -1)
     absent = one_hot.sum((2, 3)) == 0
@@ -101,11 +104,12 @@ def padded_forward(model: nn.Module, one_hot: Tensor, pair_features: Tensor, gen
 
 
 def padded_activity(model: nn.Module, one_hot: Tensor) -> Tensor:
-    """(S,): the enhancer-activity model on (S, 256, 4) one-hot sequences."""
-    weights = model.state_dict()
+    """(S,): the enhancer-activity model on (S, 256, 4) one-hot sequences; in training without its dropout."""
+    weights = _weights(model)
     hidden = padded_tower(model, one_hot).flatten(1)
     for layer in (1, 2):
-        hidden = functional.relu(_norm(_linear(hidden, weights, f"dense{layer}"), weights, f"norm{layer}"))
+        hidden = _norm(_linear(hidden, weights, f"dense{layer}"), weights, f"norm{layer}", model.training)
+        hidden = functional.relu(hidden)
     return _linear(hidden, weights, "output").squeeze(1)
 
 
@@ -118,6 +122,11 @@ def one_hot(codes: np.ndarray, length: int = LENGTH) -> np.ndarray:
     return dense
 
 
+def _weights(model: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers by name, the model's own, so that gradients and statistics go into them."""
+    return dict(model.state_dict(keep_vars=True))
+
+
 def _conv(hidden: Tensor, weights: dict[str, Tensor], name: str, *, padding: int = 0, dilation: int = 1) -> Tensor:
     weight, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
     return functional.conv1d(hidden, weight, bias, padding=padding, dilation=dilation)
@@ -127,13 +136,14 @@ def _linear(hidden: Tensor, weights: dict[str, Tensor], name: str) -> Tensor:
     return functional.linear(hidden, weights[f"{name}.weight"], weights[f"{name}.bias"])
 
 
-def _norm(hidden: Tensor, weights: dict[str, Tensor], name: str) -> Tensor:
+def _norm(hidden: Tensor, weights: dict[str, Tensor], name: str, training: bool) -> Tensor:
     return functional.batch_norm(
         hidden,
         weights[f"{name}.running_mean"],
         weights[f"{name}.running_var"],
         weights[f"{name}.weight"],
         weights[f"{name}.bias"],
+        training=training,
     )
 
 

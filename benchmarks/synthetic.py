@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ def synthetic_dataset(
     seed: int = 0,
     sequence: bool = True,
     unknown: float = 1e-4,
+    chroms: Sequence[str] = ("chr22",),
 ) -> Dataset:
     """Write and open a dataset of random genes, elements, signals and bases.
 
@@ -42,6 +43,9 @@ def synthetic_dataset(
         Whether promoters and elements have bases.
     unknown
         Share of bases that are N.
+    chroms
+        Chromosomes, each with as many consecutive genes and elements as the others. Expression follows the promoter's
+        activity.
     """
     rng = np.random.default_rng(seed)
     counts = np.minimum(rng.geometric(1 / (pairs_per_gene + 1), genes) - 1, min(most, elements))
@@ -56,7 +60,7 @@ def synthetic_dataset(
     table = pd.DataFrame(
         {
             "element_id": [f"chr22:{a}-{a + n}" for a, n in zip(start, lengths, strict=True)],
-            "chrom": "chr22",
+            "chrom": _spread(chroms, elements),
             "start": start,
             "end": start + lengths,
             "dnase_rpm": dnase,
@@ -70,7 +74,7 @@ def synthetic_dataset(
         {
             "gene_id": [f"ENSG{i:011d}" for i in range(genes)],
             "gene_name": [f"GENE{i}" for i in range(genes)],
-            "chrom": "chr22",
+            "chrom": _spread(chroms, genes),
             "tss": 10_000 + 7_000 * np.arange(genes),
             "strand": rng.choice(["+", "-"], genes),
             **{name: rng.normal(size=genes) for name in HALF_LIFE_FEATURES},
@@ -78,6 +82,7 @@ def synthetic_dataset(
             "expression_rna": rng.normal(size=genes),
         }
     )
+    gene_table["expression_rna"] = 0.3 * gene_table["expression_rna"] + np.log1p(gene_table["promoter_activity"])
     pairs = pd.DataFrame(
         {
             "gene_index": gene_index,
@@ -90,6 +95,10 @@ def synthetic_dataset(
     sizes = np.concatenate([np.full(genes, SEQUENCE_LENGTH), lengths])
     write_dataset(path, manifest, gene_table, table, pairs, _bases(rng, sizes, unknown) if sequence else None)
     return open_dataset(path)
+
+
+def _spread(names: Sequence[str], rows: int) -> np.ndarray:
+    return np.asarray(names, dtype=object)[np.arange(rows) * len(names) // max(rows, 1)]
 
 
 def _bases(rng: np.random.Generator, sizes: np.ndarray, unknown: float) -> Iterator[np.ndarray]:

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from epinformer.config import PrepareConfig, load_config, setting_path
+from epinformer.config import PrepareConfig, load_config
 from epinformer.errors import ConfigError
 
 REPLICATE = {"elements": "e.bed", "promoters": "p.bed", "total_reads": 1000}
@@ -77,6 +77,23 @@ def test_files_are_listed_by_setting(tmp_path: Path) -> None:
         "expression.rna.table": "r.csv",
         "contact.table": "c.tsv",
     }
+
+
+WINDOWS = {"peaks": "p.narrowPeak", "reads": {"dnase": ["d.bam"], "h3k27ac": ["0.bam", "1.bam"]}}
+GENOME = {"fasta": "g.fa"}
+
+
+def test_encoder_windows(tmp_path: Path) -> None:
+    config = load(tmp_path, minimal(genome=GENOME, encoder_windows=WINDOWS))
+    assert config.encoder_windows is not None
+    assert (config.encoder_windows.windows, config.encoder_windows.stride) == (3, 156)
+    assert config.encoder_windows.accessibility == "dnase"
+    assert list(config.files().items())[-4:] == [
+        ("encoder_windows.peaks", "p.narrowPeak"),
+        ("encoder_windows.reads.dnase[0]", "d.bam"),
+        ("encoder_windows.reads.h3k27ac[0]", "0.bam"),
+        ("encoder_windows.reads.h3k27ac[1]", "1.bam"),
+    ]
 
 
 def test_numbers_that_yaml_takes_for_text(tmp_path: Path) -> None:
@@ -154,6 +171,38 @@ BAD = {
         r"genome\.start: input should be less than or equal to 2147483647",
     ),
     "no elements": (minimal(pairs={"max_elements": 0}), r"pairs\.max_elements: input should be greater than 0, not 0"),
+    "windows without a genome": (
+        minimal(encoder_windows=WINDOWS),
+        r"config\.yaml: encoder_windows: needs the bases of a genome; add `genome: \{fasta: FILE\}`",
+    ),
+    "an even number of windows": (
+        minimal(genome=GENOME, encoder_windows=WINDOWS | {"windows": 4}),
+        r"encoder_windows\.windows: must be odd, .* give 3 or 5",
+    ),
+    "no window": (
+        minimal(genome=GENOME, encoder_windows=WINDOWS | {"windows": 0}),
+        r"encoder_windows\.windows: input should be greater than 0, not 0",
+    ),
+    "no stride": (
+        minimal(genome=GENOME, encoder_windows=WINDOWS | {"stride": 0}),
+        r"encoder_windows\.stride: input should be greater than 0, not 0",
+    ),
+    "reads of no accessibility": (
+        minimal(genome=GENOME, encoder_windows=WINDOWS | {"reads": {"h3k27ac": ["0.bam"]}}),
+        r"encoder_windows\.reads: needs dnase or atac",
+    ),
+    "reads of no replicate": (
+        minimal(genome=GENOME, encoder_windows=WINDOWS | {"reads": {"dnase": []}}),
+        r"encoder_windows\.reads: dnase has no replicate",
+    ),
+    "reads that are no list": (
+        minimal(genome=GENOME, encoder_windows=WINDOWS | {"reads": {"dnase": "d.bam"}}),
+        r"encoder_windows\.reads\.dnase: input should be a valid list, not 'd\.bam'",
+    ),
+    "misspelt windows": (
+        minimal(genome=GENOME, encoder_windows=WINDOWS | {"peak": "p"}),
+        r"encoder_windows\.peak: is not a setting; did you mean peaks\?",
+    ),
     "empty": ("", r"config\.yaml: holds no settings\. Write `assembly:`"),
     "list": ("- a\n- b\n", r"config\.yaml: holds no settings"),
     "no YAML": ("a: [1, 2\nb: 3\n", r"config\.yaml: is not valid YAML: .* \(line \d, column \d\)\. Mend"),
@@ -210,10 +259,6 @@ def test_not_text(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match=r"c\.yaml: cannot be read"):
         load_config(tmp_path / "c.yaml")
-
-
-def test_setting_path() -> None:
-    assert setting_path(("signals", "dnase", 0, "total_reads")) == "signals.dnase[0].total_reads"
 
 
 @pytest.mark.parametrize("example", ["k562_chr22", "k562_genomewide"])

@@ -287,6 +287,37 @@ class TestAtomicDirectory:
             write_dataset(tmp_path / "file", overwrite=True)
         assert (tmp_path / "file").read_text() == "mine"
 
+    def test_overwrite_takes_a_subfolder_only_if_it_is_ours(self, tmp_path: Path) -> None:
+        """A simulation has `truth/`; a dataset has no subfolder, and neither may hold what we did not write."""
+        target = tmp_path / "s"
+        (target / "truth").mkdir(parents=True)
+        (target / "simulation.json").write_text("old")
+        (target / "truth" / "links.tsv").write_text("old")
+        with atomic_directory(target, overwrite=True, marker="simulation.json") as folder:
+            (folder / "truth").mkdir()
+            (folder / "simulation.json").write_text("new")
+        assert names(target) == ["simulation.json", "truth"] and names(target / "truth") == []
+        (target / "truth" / "mine").mkdir()
+        told = pytest.raises(OutputError, match=r"did not write \(1 affected; first: truth/mine\)")
+        with told, atomic_directory(target, overwrite=True, marker="simulation.json"):
+            pytest.fail("the block must not run")
+        make_dataset(tmp_path / "d")
+        (tmp_path / "d" / "truth").mkdir()
+        told = pytest.raises(OutputError, match=r"did not write \(1 affected; first: truth\)")
+        with told, atomic_directory(tmp_path / "d", overwrite=True):
+            pytest.fail("the block must not run")
+
+    def test_overwrite_does_not_follow_a_link_to_a_subfolder(self, tmp_path: Path) -> None:
+        (tmp_path / "elsewhere").mkdir()
+        (tmp_path / "elsewhere" / "links.tsv").write_text("mine")
+        (tmp_path / "s").mkdir()
+        (tmp_path / "s" / "simulation.json").write_text("old")
+        (tmp_path / "s" / "truth").symlink_to(tmp_path / "elsewhere")
+        told = pytest.raises(OutputError, match=r"did not write \(1 affected; first: truth\)")
+        with told, atomic_directory(tmp_path / "s", overwrite=True, marker="simulation.json"):
+            pytest.fail("the block must not run")
+        assert (tmp_path / "elsewhere" / "links.tsv").read_text() == "mine"
+
     def test_missing_parent_is_told_before_any_work(self, tmp_path: Path) -> None:
         with pytest.raises(OutputError, match="its folder does not exist"), atomic_directory(tmp_path / "no" / "d"):
             pytest.fail("the block must not run")

@@ -10,6 +10,9 @@ OTHER_BASE = 4
 NO_BASE = 5
 """No base at all: beyond a chromosome's end, or padding."""
 
+COMPLEMENT = np.array([3, 2, 1, 0, OTHER_BASE, NO_BASE], dtype=np.uint8)
+"""The code of the base on the other strand, by code."""
+
 _IGNORED = b" \t\r\n\v\f"
 _TABLE = bytes(
     {"A": 0, "C": 1, "G": 2, "T": 3}.get(chr(byte).upper(), OTHER_BASE) if byte < 128 else OTHER_BASE

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
-import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from epinformer.errors import ConfigError
+from epinformer.yamlfile import read_yaml, suggestion
 
 # Signals that can carry the activity alone, the preferred one first, and the mark that is multiplied in.
 ACCESSIBILITY = ("dnase", "atac")
@@ -23,7 +21,9 @@ COLUMN_NAME = r"^[a-z][a-z0-9_]*$"
 # The longest chromosomes have some Gb, and distances are 32-bit integers on disk.
 _FARTHEST = 1_000_000_000
 _LAST_POSITION = 2**31 - 1
+_MOST_WINDOWS = 999
 
+_Replicates = TypeVar("_Replicates")
 _Name = Annotated[str, StringConstraints(pattern=COLUMN_NAME)]
 _File = Annotated[str, StringConstraints(min_length=1)]
 
@@ -32,6 +32,21 @@ class Settings(BaseModel):
     """Base of all settings: unknown keys are refused and values cannot be changed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _with_accessibility(signals: dict[str, list[_Replicates]]) -> dict[str, list[_Replicates]]:
+    """Signals, of which one is the accessibility and each has a replicate."""
+    if not any(name in signals for name in ACCESSIBILITY):
+        near = suggestion(signals, ACCESSIBILITY)
+        raise ValueError(f"needs dnase or atac, the accessibility that activity is made of{near}")
+    for name, replicates in signals.items():
+        if not replicates:
+            raise ValueError(f"{name} has no replicate; list at least one")
+    return signals
+
+
+def _accessibility(signals: Container[str]) -> str:
+    return next(name for name in ACCESSIBILITY if name in signals)
 
 
 class GenomeConfig(Settings):
@@ -118,6 +133,34 @@ class PairsConfig(Settings):
         return self
 
 
+class EncoderWindowsConfig(Settings):
+    """Windows for pretraining the encoder: at every peak's summit and, `stride` bp apart, on both sides of it."""
+
+    peaks: _File
+    windows: Annotated[int, Field(gt=0, le=_MOST_WINDOWS)] = 3
+    stride: Annotated[int, Field(gt=0, le=_FARTHEST)] = 156
+    reads: dict[_Name, list[_File]]
+
+    @field_validator("windows")
+    @classmethod
+    def _one_at_the_summit(cls, value: int) -> int:
+        if value % 2 == 0:
+            raise ValueError(
+                f"must be odd, one at the summit and as many on each side; give {value - 1} or {value + 1}"
+            )
+        return value
+
+    @field_validator("reads")
+    @classmethod
+    def _reads_carry_activity(cls, value: dict[str, list[str]]) -> dict[str, list[str]]:
+        return _with_accessibility(value)
+
+    @property
+    def accessibility(self) -> str:
+        """The signal that activity is made of: `dnase`, or `atac` where there is no DNase."""
+        return _accessibility(self.reads)
+
+
 class PrepareConfig(Settings):
     """Everything `epinformer prepare` is told. Paths are relative to `root`, which is absolute once loaded."""
 
@@ -132,6 +175,7 @@ class PrepareConfig(Settings):
     expression: dict[_Name, ExpressionConfig] = Field(default_factory=dict)
     contact: ContactConfig | None = None
     pairs: PairsConfig = PairsConfig()
+    encoder_windows: EncoderWindowsConfig | None = None
 
     @field_validator("elements", mode="before")
     @classmethod
@@ -146,18 +190,18 @@ class PrepareConfig(Settings):
     @field_validator("signals")
     @classmethod
     def _signals_carry_activity(cls, value: dict[str, list[CountedReplicate]]) -> dict[str, list[CountedReplicate]]:
-        if not any(name in value for name in ACCESSIBILITY):
-            near = _suggestion([*value], ACCESSIBILITY)
-            raise ValueError(f"needs dnase or atac, the accessibility that activity is made of{near}")
-        for name, replicates in value.items():
-            if not replicates:
-                raise ValueError(f"{name} has no replicate; list at least one")
-        return value
+        return _with_accessibility(value)
+
+    @model_validator(mode="after")
+    def _windows_have_bases(self) -> PrepareConfig:
+        if self.encoder_windows is not None and self.genome is None:
+            raise ValueError("encoder_windows: needs the bases of a genome; add `genome: {fasta: FILE}`")
+        return self
 
     @property
     def accessibility(self) -> str:
         """The signal that activity is made of: `dnase`, or `atac` where there is no DNase."""
-        return next(name for name in ACCESSIBILITY if name in self.signals)
+        return _accessibility(self.signals)
 
     def path(self, name: str) -> Path:
         """Where a file named in the configuration lies."""
@@ -190,24 +234,7 @@ def load_config(path: str | Path, root: str | Path | None = None) -> PrepareConf
         of these are listed, each with the setting's path (`signals.dnase[0].total_reads`).
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise ConfigError("there is no such file", source=path, fix="Check the name of the configuration") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot be read: {error}", source=path, fix="Give a YAML text file") from error
-    try:
-        values = yaml.load(text, Loader=_UniqueKeys)  # a SafeLoader: builds plain values only
-    except yaml.YAMLError as error:
-        raise ConfigError(f"is not valid YAML: {_one_line(error)}", source=path, fix="Mend that line") from error
-    if not isinstance(values, dict):
-        raise ConfigError(
-            "holds no settings", source=path, fix="Write `assembly:`, `genes:` and `signals:` as in examples/"
-        )
-    try:
-        config = PrepareConfig.model_validate(values)
-    except ValidationError as error:
-        raise _config_error(path, error) from error
+    config = read_yaml(path, PrepareConfig, "Write `assembly:`, `genes:` and `signals:` as in examples/")
     folder = Path(root).expanduser() if root is not None else path.parent / config.root.expanduser()
     if not folder.is_dir():
         named = "--root" if root is not None else "root"
@@ -217,111 +244,21 @@ def load_config(path: str | Path, root: str | Path | None = None) -> PrepareConf
     return config.model_copy(update={"root": folder.resolve()})
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """A SafeLoader that refuses a key given twice, of which YAML would silently keep the last."""
+# The settings that name a file, or several, wherever they stand.
+_FILE_SETTINGS = frozenset({"fasta", "table", "elements", "promoters", "peaks", "reads"})
 
 
-def _mapping(loader: _UniqueKeys, node: yaml.MappingNode) -> dict[Any, Any]:
-    seen: set[str] = set()
-    for key, _ in node.value:
-        if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
-            continue
-        if key.value in seen:
-            raise yaml.MarkedYAMLError(problem=f"the key `{key.value}` is given twice", problem_mark=key.start_mark)
-        seen.add(key.value)
-    loader.flatten_mapping(node)
-    return loader.construct_mapping(node, deep=True)
-
-
-_UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-
-
-def _one_line(error: yaml.YAMLError) -> str:
-    if isinstance(error, yaml.MarkedYAMLError):
-        mark = error.problem_mark
-        where = "" if mark is None else f" (line {mark.line + 1}, column {mark.column + 1})"
-        return f"{error.problem or error.context}{where}"
-    return " ".join(str(error).split())
-
-
-def _config_error(path: Path, error: ValidationError) -> ConfigError:
-    problems = [_problem(detail["loc"], detail["type"], detail["msg"], detail["input"]) for detail in error.errors()]
-    if len(problems) == 1:
-        return ConfigError(problems[0], source=path)
-    listed = "".join(f"\n  - {problem}" for problem in problems)
-    return ConfigError(f"{len(problems)} settings are wrong:{listed}\nMend all of them", source=path)
-
-
-def _problem(location: tuple[int | str, ...], kind: str, message: str, value: object) -> str:
-    """One problem as a clause with its fix."""
-    is_key = bool(location) and location[-1] == "[key]"
-    setting = setting_path(location[:-1] if is_key else location)
-    if is_key:
-        return f"{setting}: is no name for columns; use lower-case letters, digits and _, a letter first"
-    if kind == "missing":
-        return f"{setting}: is missing; add it"
-    if kind == "extra_forbidden":
-        known = _known_keys(location[:-1])
-        near = _suggestion([str(location[-1])], known)
-        return f"{setting}: is not a setting{near or '; known here: ' + ', '.join(known)}"
-    message = message.removeprefix("Value error, ")
-    if kind == "value_error":
-        return f"{setting}: {message}" if setting else message
-    return f"{setting}: {message[:1].lower()}{message[1:]}, not {value!r}"
-
-
-def setting_path(location: tuple[int | str, ...]) -> str:
-    """`("signals", "dnase", 0)` -> `signals.dnase[0]`."""
-    text = ""
-    for part in location:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
-    return text
-
-
-def _suggestion(given: list[str], known: tuple[str, ...] | list[str]) -> str:
-    for name in given:
-        near = difflib.get_close_matches(name.lower(), known, n=1)
-        if near:
-            return f"; did you mean {near[0]}?"
-    return ""
-
-
-def _known_keys(location: tuple[int | str, ...]) -> list[str]:
-    """Names of the settings of the model at a location, found by walking the annotations."""
-    annotation: Any = PrepareConfig
-    for part in location:
-        annotation = _unwrapped(annotation)
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            annotation = annotation.model_fields[str(part)].annotation
-        else:
-            annotation = get_args(annotation)[-1]  # the values of a dict, the items of a list
-    annotation = _unwrapped(annotation)
-    return list(annotation.model_fields) if isinstance(annotation, type) and issubclass(annotation, BaseModel) else []
-
-
-def _unwrapped(annotation: Any) -> Any:
-    """`X` of `X | None`."""
-    if get_origin(annotation) in (Union, types.UnionType):
-        return next(argument for argument in get_args(annotation) if argument is not type(None))
-    return annotation
-
-
-# The settings that name a file, wherever they stand.
-_FILE_SETTINGS = frozenset({"fasta", "table", "elements", "promoters"})
-
-
-def _files(setting: str, value: object) -> Iterator[tuple[str, str]]:
+def _files(setting: str, value: object, *, named: bool = False) -> Iterator[tuple[str, str]]:
+    """Setting and file name of each file at or below a setting; `named`: texts at it are file names."""
     if isinstance(value, BaseModel):
         for name in type(value).model_fields:
-            item = getattr(value, name)
             inner = f"{setting}.{name}" if setting else name
-            if isinstance(item, str) and name in _FILE_SETTINGS:
-                yield inner, item
-            else:
-                yield from _files(inner, item)
+            yield from _files(inner, getattr(value, name), named=name in _FILE_SETTINGS)
     elif isinstance(value, Mapping):
         for name, item in value.items():
-            yield from _files(f"{setting}.{name}", item)
+            yield from _files(f"{setting}.{name}", item, named=named)
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _files(f"{setting}[{index}]", item)
+            yield from _files(f"{setting}[{index}]", item, named=named)
+    elif named and isinstance(value, str):
+        yield setting, value

@@ -72,3 +72,11 @@ class ModelError(EpinformerError):
 
 class OutputError(EpinformerError):
     """A result that cannot be written."""
+
+
+class TrainingError(EpinformerError):
+    """Training that cannot go on."""
+
+
+class LeakageError(EpinformerError):
+    """A model that would be judged on what it has learned from."""

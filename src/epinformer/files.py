@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import itertools
 import os
@@ -23,8 +24,33 @@ _REFUSED = frozenset(
 )
 # What our directories hold, by the file that marks them: all else in one is the user's, and is never deleted.
 _CONTENTS = {
-    "dataset.json": frozenset({"dataset.json", "genes.parquet", "elements.parquet", "pairs.parquet", "sequence.npy"}),
+    "dataset.json": frozenset(
+        {
+            "dataset.json",
+            "genes.parquet",
+            "elements.parquet",
+            "pairs.parquet",
+            "sequence.npy",
+            "windows.parquet",
+            "windows.npy",
+        }
+    ),
     "model.json": frozenset({"model.json", "model.safetensors"}),
+    "towers.json": frozenset({"towers.json", "towers.npy"}),
+    "simulation.json": frozenset(
+        {
+            *("simulation.json", "config.yaml", "genome.fa", "genome.fa.fai", "genes.bed", "half_life.csv"),
+            *("expression.csv", "contacts.tsv", "contacts.cool", "variants.vcf.gz", "variants.vcf.gz.tbi"),
+            *("crispr.tsv", "dnase.narrowPeak", "h3k27ac.narrowPeak"),
+            *(
+                f"{experiment}.{what}"
+                for experiment in ("dnase", "h3k27ac.rep1", "h3k27ac.rep2")
+                for what in ("bam", "bam.bai", "bw", "elements.bedgraph", "promoters.bedgraph")
+            ),
+            *("truth/elements.tsv", "truth/genes.tsv", "truth/links.tsv", "truth/motif_sites.bed"),
+            *("truth/motifs.meme", "truth/variants.tsv"),
+        }
+    ),
 }
 _HASHED_BYTES = 1 << 18
 # Process ids come again, and threads share one: this run and the call are in the name of a temporary, too.
@@ -137,6 +163,28 @@ def atomic_directory(
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def locked(path: str | Path) -> Iterator[None]:
+    """Hold a lock file, which is made if it is not there, for as long as the block runs; a killed process lets go.
+
+    Raises
+    ------
+    OutputError
+        Another process holds the lock, or the file cannot be made.
+    """
+    path = Path(path)
+    with contextlib.ExitStack() as stack:
+        with _told(path, path):
+            handle = stack.enter_context(path.open("wb"))
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OutputError(
+                "another process is at work here", source=path.parent, fix="Wait for it, or name another output"
+            ) from error
+        yield
+
+
 def _check_replaceable(path: Path, overwrite: bool, marker: str | tuple[str, ...]) -> None:
     """Refuse to put a directory where something stands that we may not delete."""
     if not os.path.lexists(path):
@@ -148,7 +196,7 @@ def _check_replaceable(path: Path, overwrite: bool, marker: str | tuple[str, ...
             "is not a directory, and only a directory can be overwritten by one", source=path, fix="Name another output"
         )
     with _told(path, path):
-        entries = {entry.name: entry.is_file() for entry in path.iterdir()}
+        entries = _entries(path)
     if not entries:
         return
     markers = (marker,) if isinstance(marker, str) else marker
@@ -169,6 +217,17 @@ def _check_replaceable(path: Path, overwrite: bool, marker: str | tuple[str, ...
             first=strangers[0],
             fix="Move that elsewhere, or name another output",
         )
+
+
+def _entries(folder: Path) -> dict[str, bool]:
+    """What a directory holds, and whether each is a file; of a subfolder that a result of ours has, what it holds."""
+    entries = {entry.name: entry.is_file() for entry in folder.iterdir()}
+    ours = [name for marker, names in _CONTENTS.items() if entries.get(marker) for name in names if "/" in name]
+    for subfolder in {folder / name.partition("/")[0] for name in ours}:
+        if subfolder.is_dir() and not subfolder.is_symlink():
+            del entries[subfolder.name]
+            entries |= {f"{subfolder.name}/{entry.name}": entry.is_file() for entry in subfolder.iterdir()}
+    return entries
 
 
 def _swap(temporary: Path, target: Path) -> None:

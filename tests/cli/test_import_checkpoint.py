@@ -45,7 +45,7 @@ def test_options(checkpoint: Path, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     info = load_model(tmp_path / "m").info
     assert info.fold is not None
-    assert (info.fold.number, info.target, info.assembly, info.cell_type) == (2, "expression_cage", "hg19", "HepG2")
+    assert (info.fold.name, info.target, info.assembly, info.cell_type) == ("2", "expression_cage", "hg19", "HepG2")
     again = ["import-checkpoint", str(file), "-o", str(tmp_path / "m")]
     result = CliRunner().invoke(app, again)
     assert result.exit_code == 1

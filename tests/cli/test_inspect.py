@@ -75,6 +75,25 @@ def test_table(dataset: Path) -> None:
     assert all(line == line.rstrip() for line in result.stdout.splitlines())
 
 
+def test_windows_are_shown(dataset: Path, tmp_path: Path) -> None:
+    parts = open_dataset(dataset)
+    windows = pd.DataFrame({"chrom": "chr1", "start": [5, 9], "end": [261, 265], "activity": [0.5, 1.5]})
+    path = tmp_path / "w.dataset"
+    write_dataset(
+        path, parts.manifest, parts.genes, parts.elements, parts.pairs, [np.zeros(4100, np.uint8)],
+        windows=windows, window_codes=[np.zeros(512, np.uint8)],
+    )  # fmt: skip
+    lines = [" ".join(line.split()) for line in run(path).stdout.splitlines()]
+    for expected in (
+        "rows 2 genes, 1 elements, 1 pairs, 2 windows",
+        "Columns of windows",
+        "activity 0 0.5 1 1 1.5 0",
+        "chromosome genes elements windows",
+        "chr1 2 1 2",
+    ):
+        assert expected in lines
+
+
 def test_json(dataset: Path) -> None:
     result = run(dataset, "--json")
     assert json.loads(result.stdout) == summarise(open_dataset(dataset))

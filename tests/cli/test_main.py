@@ -19,8 +19,24 @@ from epinformer.cli import main as module
 from epinformer.errors import InputError
 
 COMMAND = [sys.executable, "-m", "epinformer"]
-SUBCOMMANDS = ("prepare", "import-checkpoint", "import-h5", "inspect", "predict", "evaluate")
-HEAVY = ("torch", "pandas", "numpy", "pyarrow", "scipy", "matplotlib", "pydantic", "pysam", "h5py", "safetensors")
+SUBCOMMANDS = (
+    *("demo", "simulate", "prepare", "inspect", "pretrain", "train", "crossval"),
+    *("import-checkpoint", "import-h5", "predict", "evaluate"),
+)
+HEAVY = (
+    "torch",
+    "lightning",
+    "sklearn",
+    "pandas",
+    "numpy",
+    "pyarrow",
+    "scipy",
+    "matplotlib",
+    "pydantic",
+    "pysam",
+    "h5py",
+    "safetensors",
+)
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -47,7 +63,7 @@ def test_help_names_every_command_and_shows_the_flow(arguments: tuple[str, ...])
     assert done.returncode == (0 if arguments else 2)
     for name in SUBCOMMANDS:
         assert f"\n  {name} " in text
-    assert "epinformer predict --model rna.model --data k562.dataset -o predictions.tsv" in text
+    assert "epinformer crossval --data k562.dataset -o run" in text
 
 
 def test_help_is_quick() -> None:

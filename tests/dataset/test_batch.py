@@ -155,6 +155,18 @@ def test_to_moves_tensors_only(synthetic: Dataset) -> None:
     assert moved.codes.device.type == "meta" and moved.width == batch.width
 
 
+@given(st.lists(st.integers(0, 11), max_size=6))
+def test_taken_genes_are_as_asked_for_alone(synthetic: Dataset, genes: list[int]) -> None:
+    everything = np.arange(synthetic.n_genes + synthetic.n_elements)
+    features = {"pair_features": PAIR, "gene_features": GENE, "sequences": everything}
+    whole = Batch.from_dataset(synthetic, np.arange(12), **features)
+    taken = whole.take(torch.tensor(genes, dtype=torch.int64))
+    expected = Batch.from_dataset(synthetic, np.array(genes, dtype=np.int64), **features)
+    for field in dataclasses.fields(Batch):
+        mine, theirs = getattr(taken, field.name), getattr(expected, field.name)
+        assert torch.equal(mine, theirs) if isinstance(mine, torch.Tensor) else mine == theirs, field.name
+
+
 def test_part_is_the_batch_of_those_genes(synthetic: Dataset) -> None:
     everything = np.arange(synthetic.n_genes + synthetic.n_elements)
     known = {"pair_features": PAIR, "gene_features": GENE, "sequences": everything}

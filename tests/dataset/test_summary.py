@@ -101,3 +101,27 @@ def test_nothing_is_json_too(tmp_path: Path) -> None:
         assert summary["elements_per_gene"]["mean"] is None and summary["distance"]["median"] is None
         assert summary["signals"]["elements"]["activity"]["max"] is None
         assert (summary["sequence"] is not None) is sequence
+
+
+def test_windows(tmp_path: Path) -> None:
+    parts = open_dataset(make(tmp_path / "a.dataset"))
+    windows = pd.DataFrame({"chrom": ["chr3", "chr2", "chr2"], "start": [5, 9, 10], "dnase_rpm": [0.0, 1.0, 2.0]})
+    windows = windows.assign(end=windows["start"] + 256, activity=windows["dnase_rpm"])
+    manifest = parts.manifest.model_copy(update={"transforms": {"activity": "of elements", "windows.activity": "of w"}})
+    write_dataset(
+        tmp_path / "b.dataset", manifest, parts.genes, parts.elements, parts.pairs, [np.array(parts.codes)],
+        windows=windows, window_codes=[np.zeros(768, np.uint8)],
+    )  # fmt: skip
+    summary = summarise(open_dataset(tmp_path / "b.dataset"))
+    assert summary["rows"]["windows"] == 3
+    assert summary["signals"]["windows"] == {
+        name: {"min": 0.0, "median": 1.0, "mean": 1.0, "max": 2.0, "zeros": 1} for name in ("dnase_rpm", "activity")
+    }
+    transforms = {column["name"]: column["transform"] for column in summary["columns"]["windows"]}
+    assert (transforms["activity"], transforms["dnase_rpm"]) == ("of w", None)
+    assert summary["columns"]["elements"][4]["transform"] == "of elements"
+    assert list(summary["chromosomes"].items()) == [
+        ("chr2", {"genes": 2, "elements": 1, "windows": 2}),
+        ("chr3", {"genes": 0, "elements": 0, "windows": 1}),
+        ("chr10", {"genes": 1, "elements": 1, "windows": 0}),
+    ]

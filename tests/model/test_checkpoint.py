@@ -97,7 +97,7 @@ def test_model_json_says_everything(tmp_path: Path) -> None:
     assert content["config"]["target"] == "expression_rna"
     assert content["config"]["pair_features"] == [["distance", "abs_kb"], ["activity", "identity"]]
     assert content["assembly"] == "hg38"
-    assert content["fold"] == {"number": 12, "validation": ["2", "22"], "test": ["1", "Y"]}
+    assert content["fold"] == {"name": "12", "validation": ["2", "22"], "test": ["1", "Y"]}
     assert content["training_data"] is None
     assert content["package_version"]
 

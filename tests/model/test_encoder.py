@@ -166,3 +166,22 @@ def test_frozen_normalisation_is_that_of_evaluation() -> None:
     before = [value.clone() for value in model.encoder.buffers()]
     torch.testing.assert_close(towers(model.encoder, sequences), expected, rtol=1e-5, atol=1e-6)
     assert all(torch.equal(a, b) for a, b in zip(before, model.encoder.buffers(), strict=True))
+
+
+def test_embedding_in_training_is_that_of_torchs_own_layers() -> None:
+    model = Sequences(SMALL).train()
+    towers_in = torch.randn(5, 125, 8, generator=torch.Generator().manual_seed(3))
+    before = {name: value.clone() for name, value in model.embedding.state_dict().items()}
+    found = model.embedding(towers_in)
+    after = {name: value.clone() for name, value in model.embedding.state_dict().items()}
+    model.embedding.load_state_dict(before)
+    hidden = towers_in.transpose(1, 2)
+    for block in model.embedding.dilated:
+        hidden = functional.elu(block.norm(block.conv(hidden)))
+    hidden = functional.elu(model.embedding.reduce_norm(model.embedding.reduce(hidden)))
+    expected = functional.elu(model.embedding.positions(hidden)).flatten(1)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    for name, value in model.embedding.state_dict().items():
+        torch.testing.assert_close(after[name], value)
+    assert (after["dilated.0.norm.running_mean"] != before["dilated.0.norm.running_mean"]).all()
+    assert after["reduce_norm.num_batches_tracked"] == before["reduce_norm.num_batches_tracked"] + 1

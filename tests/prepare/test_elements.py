@@ -15,10 +15,10 @@ def test_long_elements_are_cut_and_keep_their_name_and_midpoint() -> None:
     given = regions(("chr2", 0, 2_001), ("chr1", 10, 2_010), ("chr1", 100, 5_100), ("chr1", 5, 6))
     table = element_table(given, "e.bed")
     assert table.to_numpy().tolist() == [
-        ["chr2:0-2001", "chr2", 0, 2_000],
-        ["chr1:10-2010", "chr1", 10, 2_010],
-        ["chr1:100-5100", "chr1", 1_600, 3_600],
-        ["chr1:5-6", "chr1", 5, 6],
+        ["chr2:0-2001", "chr2", 0, 2_000, 2_001],
+        ["chr1:10-2010", "chr1", 10, 2_010, 2_000],
+        ["chr1:100-5100", "chr1", 1_600, 3_600, 5_000],
+        ["chr1:5-6", "chr1", 5, 6, 1],
     ]
     assert midpoints(table).tolist() == ((given["start"] + given["end"]) // 2).tolist()
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from epinformer.prepare import pairs as module
-from epinformer.prepare.pairs import make_pairs, neighbours
+from epinformer.prepare.pairs import FARTHEST_TSS, make_pairs, neighbours, other_tss_distances
 
 
 def frames(
@@ -103,3 +103,18 @@ def test_chunks_bound_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     genes, elements = frames([("chr1", 500, "+")] * 40, [("chr1", i, i + 1) for i in range(30)])
     sizes = [len(gene) for gene, _, _ in neighbours(genes, elements, 10_000)]
     assert sum(sizes) == 1200 and max(sizes) <= 100
+
+
+@given(gene_lists, element_lists, gene_lists)
+def test_the_nearest_tss_of_another_gene(genes, elements, others) -> None:
+    gene_table, element_table = frames(genes, elements)
+    known = frames(genes + others, elements)[0]
+    pairs = make_pairs(gene_table, element_table, min_distance=None, max_distance=30, max_elements=None).table
+    found = other_tss_distances(pairs, gene_table, element_table, known)
+    assert found.dtype == np.int32
+    expected = []
+    for row in pairs.itertuples():
+        (chrom, own, _), (_, start, end) = genes[row.gene_index], elements[row.element_index]
+        positions = [tss for other, tss, _ in genes + others if other == chrom and tss != own]
+        expected.append(min([abs(tss - (start + end) // 2) for tss in positions] + [FARTHEST_TSS]))
+    assert found.tolist() == expected

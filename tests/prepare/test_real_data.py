@@ -10,7 +10,10 @@ import pandas as pd
 import pytest
 
 from epinformer.config import load_config
+from epinformer.dataset.limits import PairLimits, limited
 from epinformer.dataset.store import Dataset, open_dataset
+from epinformer.dataset.windows import encoder_windows
+from epinformer.model.config import published_config
 from epinformer.prepare.build import prepare
 from epinformer.prepare.pairs import make_pairs
 
@@ -32,15 +35,17 @@ def chr22(shared_data: Path, project: Path, tmp_path_factory: pytest.TempPathFac
 
 
 def test_genomewide_numbers(genomewide: Dataset) -> None:
-    assert (genomewide.n_genes, genomewide.n_elements) == (18_377, 116_669)
-    cap = genomewide.manifest.filters[-1]
-    assert cap.table == "pairs"
-    assert cap.before == 305_747  # the paper: 305,746
-    counts = np.diff(genomewide.pair_offsets)
+    assert (genomewide.n_genes, genomewide.n_elements, len(genomewide.pairs)) == (18_377, 116_669, 320_815)
+    in_range = limited(genomewide, PairLimits(1_000, 100_000, None))
+    assert len(in_range.pairs) == 305_747  # the paper: 305,746
+    capped = limited(genomewide, published_config("PE-Activity").limits)
+    counts = np.diff(capped.pair_offsets)
     assert (counts == 0).sum() == 826
-    assert counts.max() == 60
-    assert make_pairs(genomewide.genes, genomewide.elements).genes_capped == 105
-    assert cap.after == len(genomewide.pairs) == 303_814
+    assert counts.max() == 60 and (np.diff(in_range.pair_offsets) > 60).sum() == 105
+    made = make_pairs(genomewide.genes, genomewide.elements)
+    assert made.genes_capped == 105 and len(made.table) == len(capped.pairs) == 303_814
+    for column in ("gene_index", "element_index", "distance"):
+        np.testing.assert_array_equal(made.table[column], capped.pairs[column])
     spans = genomewide.elements["element_id"].str.extract(r":(\d+)-(\d+)$").astype(int)
     assert (spans[1] - spans[0] > 2_000).sum() == 2_183
     assert (genomewide.elements["end"] - genomewide.elements["start"]).max() == 2_000
@@ -68,7 +73,7 @@ def test_a_gene_of_the_minus_strand_from_the_raw_lines(genomewide: Dataset, shar
     near = {}
     for i, (chrom, start, end, count) in enumerate(rows):
         offset = (int(start) + int(end)) // 2 - 959_255
-        if chrom == "chr1" and 1_000 < abs(offset) <= 100_000:
+        if chrom == "chr1" and abs(offset) <= 100_000:
             near[f"{chrom}:{start}-{end}"] = (-offset, (int(count) / 195.864788 * h3k27ac[i]) ** 0.5)
     row = int(np.flatnonzero(genomewide.genes["gene_id"] == "ENSG00000188976")[0])
     pairs = genomewide.pairs[genomewide.pairs["gene_index"] == row]
@@ -99,3 +104,21 @@ def test_chr22_scores_are_the_genome_wide_ones(genomewide: Dataset, chr22: Datas
 
     locus = scores(chr22)
     assert locus.to_numpy() == pytest.approx(scores(genomewide).loc[locus.index].to_numpy(), rel=1e-12)
+
+
+def test_chr22_encoder_windows_are_of_the_locus(chr22: Dataset, shared_data: Path) -> None:
+    """Windows cut out of the elements, against the letters of the FASTA, whose first is chr22:37,200,000."""
+    fasta = next((shared_data / "k562_chr22").glob("*.fa.gz"))
+    with gzip.open(fasta, "rt") as handle:
+        letters = "".join(line.strip() for line in handle if not line.startswith(">")).upper()
+    table, codes = encoder_windows(chr22)
+    assert codes.shape == (len(table), 256)
+    for start, own in zip(table["start"] - 37_200_000, codes, strict=True):
+        assert "".join("ACGTN"[code] for code in own) == letters[start : start + 256]
+    # Of an element of 568 bp or more three, of others as many as fit around the midpoint; none is below 256 bp.
+    lengths = chr22.elements["sequence_length"]
+    assert lengths.min() >= 256
+    assert len(table) == len(chr22.elements) + 2 * (lengths >= 568).sum() + (lengths == 567).sum()
+    shared = table.merge(chr22.elements, on=["chrom", "activity"], suffixes=("", "_element"))
+    within = (shared["start"] >= shared["start_element"]) & (shared["end"] <= shared["end_element"])
+    assert within.sum() >= len(table)

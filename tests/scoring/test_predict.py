@@ -11,8 +11,9 @@ import torch
 
 from benchmarks.padded import one_hot, padded_forward
 from benchmarks.synthetic import synthetic_dataset
+from epinformer.dataset.limits import PairLimits
 from epinformer.dataset.store import Dataset
-from epinformer.errors import DatasetError, EpinformerError, InputError, ModelError
+from epinformer.errors import DatasetError, EpinformerError, InputError, LeakageError, ModelError
 from epinformer.model.activity import ActivityModel
 from epinformer.model.checkpoint import LoadedModel, ModelInfo, fold_info
 from epinformer.model.config import Variant, activity_config, published_config
@@ -59,7 +60,7 @@ def test_equals_padded_gene_by_gene(synthetic: Dataset) -> None:
     done: list[tuple[int, int]] = []
     result = predict([model], synthetic, attention=True, progress=lambda *step: done.append(step))
     assert result.table.columns.tolist() == [
-        *("gene_id", "chrom", "tss", "strand", "fold", "observed", "predicted", "gene_name", "elements")
+        *("gene_id", "chrom", "tss", "strand", "fold", "observed", "predicted", "gene_name", "elements", "held_out")
     ]
     assert result.attention is not None and len(result.attention) == len(synthetic.pairs)
     for gene in (0, 1, 7):
@@ -68,7 +69,7 @@ def test_equals_padded_gene_by_gene(synthetic: Dataset) -> None:
         rows = result.attention[result.attention.gene_id == synthetic.genes.gene_id[gene]]
         np.testing.assert_allclose(rows.filter(like="attention_layer").T, attention, rtol=1e-4, atol=1e-5)
     assert result.table.gene_id.tolist() == synthetic.genes.gene_id.tolist()
-    assert result.table.fold.tolist() == [11] * 12
+    assert result.table.fold.tolist() == ["11"] * 12
     np.testing.assert_array_equal(result.table.observed, synthetic.genes.expression_rna)
     assert result.table.elements.tolist()[:2] == [0, 20]
     assert done[-1][0] == done[-1][1] and done == sorted(done)
@@ -190,12 +191,83 @@ def test_observed_column(synthetic: Dataset, caplog: pytest.LogCaptureFixture) -
         predict([cage], synthetic, observed="x")
 
 
-def test_says_when_genes_were_trained_on(synthetic: Dataset, caplog: pytest.LogCaptureFixture) -> None:
+def of_two_chromosomes(dataset: Dataset) -> Dataset:
+    """The first six genes on chr2, which fold 1 tests, the others on chr22, which fold 11 tests."""
+    return dataclasses.replace(dataset, genes=dataset.genes.assign(chrom=["chr2"] * 6 + ["22"] * 6))
+
+
+def test_genes_that_were_learned_from_are_refused(synthetic: Dataset, caplog: pytest.LogCaptureFixture) -> None:
+    dataset = of_two_chromosomes(synthetic)
+    message = r"held out .* \(tested: 22, X\) \(6 affected; first: ENSG00000000000 on chr2\)"
+    with pytest.raises(LeakageError, match=message):
+        predict([loaded(fold=11)], dataset)
     with caplog.at_level(logging.WARNING):
-        predict([loaded(fold=11)], synthetic, genes=["GENE1"])
-        assert not caplog.records
-        predict([loaded(fold=1)], synthetic, genes=["GENE1", "GENE2"])
-    assert "chromosomes of 2 of these 2 genes" in caplog.text
+        table = predict([loaded(fold=11)], dataset, allow_leakage=True).table
+    assert "6 of 12 genes lie on chromosomes that the models have learned from" in caplog.text
+    assert table.held_out.tolist() == [False] * 6 + [True] * 6
+    assert table.fold.tolist() == ["1"] * 6 + ["11"] * 6
+    assert predict([loaded(fold=11)], dataset, genes=["GENE6", "GENE7"]).table.held_out.all()
+
+
+def test_each_gene_is_predicted_by_the_models_that_held_it_out(synthetic: Dataset) -> None:
+    dataset = of_two_chromosomes(synthetic)
+    models = [loaded(seed=1, fold=1), loaded(seed=2, fold=11), loaded(seed=3, fold=11)]
+    result = predict(models, dataset, attention=True)
+    alone = [predict([model], dataset, allow_leakage=True, attention=True) for model in models]
+    table = result.table
+    np.testing.assert_allclose(table.predicted[:6], alone[0].table.predicted[:6], rtol=1e-5)
+    both = np.stack([alone[1].table.predicted[6:], alone[2].table.predicted[6:]])
+    np.testing.assert_allclose(table.predicted[6:], both.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(table.predicted_sd[6:], both.std(0, ddof=1), rtol=1e-4)
+    assert table.predicted_sd[:6].isna().all() and table.predicted_1[6:].isna().all()
+    assert table.predicted_2[:6].isna().all() and table.held_out.all()
+    assert table.fold.tolist() == ["1"] * 6 + ["11"] * 6
+    assert result.attention is not None and alone[0].attention is not None and alone[1].attention is not None
+    first = result.attention.gene_id.isin(table.gene_id[:6])
+    column = "attention_layer2"
+    np.testing.assert_allclose(result.attention[column][first], alone[0].attention[column][first], rtol=1e-4)
+    assert not np.allclose(result.attention[column][~first], alone[1].attention[column][~first], rtol=1e-3)
+    everything = predict(models, dataset, allow_leakage=True).table
+    assert everything.held_out.all() and everything.predicted_2[:6].isna().all()
+
+
+def test_a_model_that_does_not_say_what_it_saw_predicts_all(
+    synthetic: Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    dataset, model = of_two_chromosomes(synthetic), loaded()
+    unknown = model._replace(info=model.info.model_copy(update={"fold": None}))
+    with caplog.at_level(logging.WARNING):
+        table = predict([unknown], dataset).table
+    assert table.predicted.notna().all() and table.held_out.isna().all()
+    assert "does not say which chromosomes it was trained on" in caplog.text
+
+
+def test_only_pairs_within_the_models_limits_are_seen(synthetic: Dataset) -> None:
+    """The published models were trained on elements beyond 1 kb: nearer ones must not change their predictions."""
+    model = loaded()
+    near = synthetic.pairs.drop_duplicates("gene_index").assign(distance=np.int32(-500))
+    pairs = pd.concat([near, synthetic.pairs]).sort_values("gene_index", kind="stable", ignore_index=True)
+    more = dataclasses.replace(synthetic, pairs=pairs)
+    result = predict([model], more, attention=True)
+    expected = predict([model], synthetic, attention=True)
+    pd.testing.assert_frame_equal(result.table, expected.table, rtol=1e-5)
+    assert result.attention is not None and len(result.attention) == len(synthetic.pairs)
+    other = model.info.config.model_copy(update={"limits": PairLimits(None, 50_000, None)})
+    with pytest.raises(ModelError, match="different pairs of a gene"):
+        predict([model, model._replace(info=model.info.model_copy(update={"config": other}))], synthetic)
+
+
+def test_signals_alone(synthetic: Dataset) -> None:
+    config = published_config("PE-Activity", "expression_rna").model_copy(update={"sequence": "none"})
+    torch.manual_seed(3)
+    model = LoadedModel(EPInformer(config).eval(), ModelInfo(config=config, fold=fold_info(11)), Path("s.model"))
+    without = dataclasses.replace(synthetic, codes=None)
+    done: list[tuple[int, int]] = []
+    result = predict([model], without, attention=True, progress=lambda *step: done.append(step))
+    assert result.attention is not None and len(result.attention) == len(synthetic.pairs)
+    pd.testing.assert_frame_equal(predict([model], synthetic).table, result.table)
+    some = predict([model], without, genes=["GENE1", "GENE7"]).table
+    np.testing.assert_allclose(some.predicted, result.table.predicted[[1, 7]], rtol=1e-5)
 
 
 @pytest.mark.parametrize("instructions", [True, False])

@@ -40,5 +40,5 @@ def import_checkpoint(
 
     info = convert(file, output, fold=fold, target=target, assembly=assembly, cell_type=cell_type, overwrite=overwrite)
     name = info.config.variant or "enhancer activity"
-    known = [info.cell_type, info.assembly, info.target, None if info.fold is None else f"fold {info.fold.number}"]
+    known = [info.cell_type, info.assembly, info.target, None if info.fold is None else f"fold {info.fold.name}"]
     _log.info("wrote %s: %s", output, ", ".join([name, *(text for text in known if text)]))

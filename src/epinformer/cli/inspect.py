@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # Wide enough that no row is folded where a program reads it.
 _PIPED_WIDTH = 400
+_TABLES = ("genes", "elements", "pairs", "windows")
 
 
 def inspect(
@@ -72,7 +73,7 @@ def _show_overview(console: Console, summary: dict[str, Any]) -> None:
         "cell type": summary["cell_type"] or "not said",
         "made by": f"epinformer {summary['package_version']} (format {summary['format_version']})",
         "content": summary["content_hash"][:12],
-        "rows": ", ".join(f"{rows[name]:,} {name}" for name in ("genes", "elements", "pairs")),
+        "rows": ", ".join(f"{rows[name]:,} {name}" for name in _TABLES if name in rows),
         "elements per gene": f"mean {_text(counts['mean'])}, median {_text(counts['median'])}, "
         f"max {counts['max']:,}; {counts['genes_without']:,} genes have none",
         "elements unused": f"{counts['elements_unused']:,} are in no pair",
@@ -103,7 +104,7 @@ def _show_origin(console: Console, summary: dict[str, Any]) -> None:
 
 def _show_numbers(console: Console, summary: dict[str, Any]) -> None:
     tables = []
-    for name in ("genes", "elements", "pairs"):
+    for name in summary["columns"]:
         table = _table(
             f"Columns of {name}", ["column"], ["missing", "min", "median", "mean", "max", "zeros"], ["transform"]
         )
@@ -114,9 +115,10 @@ def _show_numbers(console: Console, summary: dict[str, Any]) -> None:
                 shown = [_text(numbers[key]) for key in ("min", "median", "mean", "max", "zeros")]
             table.add_row(column["name"], f"{column['missing']:,}", *shown, column["transform"] or "")
         tables.append(table)
-    chromosomes = _table("Chromosomes", ["chromosome"], ["genes", "elements"])
+    counted = [name for name in _TABLES if name != "pairs" and name in summary["rows"]]
+    chromosomes = _table("Chromosomes", ["chromosome"], counted)
     for name, numbers in summary["chromosomes"].items():
-        chromosomes.add_row(name, f"{numbers['genes']:,}", f"{numbers['elements']:,}")
+        chromosomes.add_row(name, *(f"{numbers[table]:,}" for table in counted))
     _print(console, *tables, chromosomes)
 
 

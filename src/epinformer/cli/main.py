@@ -19,12 +19,17 @@ from typer.core import TyperGroup
 
 from epinformer import __version__
 from epinformer.cli.console import OTHER_STDOUT, console, setup_logging
+from epinformer.cli.crossval import crossval
+from epinformer.cli.demo import demo
 from epinformer.cli.evaluate import evaluate
 from epinformer.cli.import_checkpoint import import_checkpoint
 from epinformer.cli.import_h5 import import_h5
 from epinformer.cli.inspect import inspect
 from epinformer.cli.predict import predict
 from epinformer.cli.prepare import prepare
+from epinformer.cli.pretrain import pretrain
+from epinformer.cli.simulate import simulate
+from epinformer.cli.train import train
 from epinformer.errors import EpinformerError
 
 _log = logging.getLogger(__name__)
@@ -116,23 +121,38 @@ def epinformer(
     \b
     The way from files to a result:
       prepare            your tables and genome      -> a dataset
-      import-checkpoint  the authors' weights (.pt)  -> a model
-      predict            a model and a dataset       -> predictions.tsv
+      pretrain           a dataset                   -> sequence encoders
+      crossval, train    a dataset                   -> models, held-out predictions, a report
+      predict            models and a dataset        -> predictions.tsv
       evaluate           predictions.tsv             -> metrics and a figure
 
     \b
-    Example:
+    Without data of your own:
+      epinformer demo -o demo
+
+    \b
+    With data:
       epinformer prepare config.yaml -o k562.dataset
-      epinformer import-checkpoint fold_11_checkpoint.pt -o rna.model
-      epinformer predict --model rna.model --data k562.dataset -o predictions.tsv
-      epinformer evaluate predictions.tsv -o evaluation
+      epinformer crossval --data k562.dataset -o run
 
     Results go to stdout or to -o, messages to stderr. `epinformer COMMAND --help` says more.
     """
     setup_logging(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
 
 
-for _command in (prepare, import_checkpoint, import_h5, inspect, predict, evaluate):
+for _command in (
+    demo,
+    simulate,
+    prepare,
+    inspect,
+    pretrain,
+    train,
+    crossval,
+    import_checkpoint,
+    import_h5,
+    predict,
+    evaluate,
+):
     app.command()(_command)
 
 

@@ -38,20 +38,25 @@ def predict(
         Path | None,
         typer.Option(metavar="FILE", help="Also write the promoters' attention to each element, per layer."),
     ] = None,
+    allow_leakage: Annotated[
+        bool,
+        typer.Option("--allow-leakage", help="Predict also genes of chromosomes that the models have learned from."),
+    ] = False,
     observed: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="Expression to compare with; by default the model's target.")
     ] = None,
 ) -> None:
     """Predict the expression of a dataset's genes.
 
-    Writes one row a gene: gene_id chrom tss strand fold observed predicted gene_name elements, and with several models
-    predicted_sd and each model's own prediction. `fold` is the paper's fold that tests the gene's chromosome.
+    Writes one row a gene: gene_id chrom tss strand fold observed predicted gene_name elements held_out, and with
+    several models predicted_sd and each model's own prediction. A gene is predicted by the models whose fold tests
+    its chromosome; if no model given does, that is an error, unless --allow-leakage says to go on.
 
     \b
     Examples:
       epinformer predict --model rna.model --data k562.dataset -o predictions.tsv
       epinformer predict --model rna.model --data k562.dataset --genes KLF1,GATA1
-      epinformer predict --model fold1.model --model fold2.model --data k562.dataset -o mean.tsv.gz
+      epinformer predict $(printf -- '--model %s ' run/fold_*/seed_*.model) --data k562.dataset -o all.tsv.gz
       epinformer predict --model rna.model --data k562.dataset -o p.tsv --attention attention.tsv.gz
     """
     from epinformer.dataset.store import open_dataset
@@ -74,6 +79,7 @@ def predict(
             precision=precision.value,
             attention=attention is not None,
             observed=observed,
+            allow_leakage=allow_leakage,
             progress=show,
         )
     write_table(predictions.table, result)

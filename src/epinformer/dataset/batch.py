@@ -80,6 +80,23 @@ class Batch:
             gene_features=self.gene_features[begin:end],
         )
 
+    def take(self, genes: Tensor) -> Batch:
+        """Genes by their numbers (g,) int64, in that order, with the same sequences."""
+        first = torch.searchsorted(self.row_gene, genes)
+        counts = torch.searchsorted(self.row_gene, genes, right=True) - first
+        rows = torch.repeat_interleave(first - (torch.cumsum(counts, 0) - counts), counts)
+        rows += torch.arange(len(rows), device=rows.device)
+        slots = self.row_slot[rows]
+        return replace(
+            self,
+            row_sequence=self.row_sequence[rows],
+            row_gene=torch.repeat_interleave(torch.arange(len(genes), device=rows.device), counts),
+            row_slot=slots,
+            width=int(slots.max()) + 1 if len(slots) else 1,
+            pair_features=self.pair_features[rows],
+            gene_features=self.gene_features[genes],
+        )
+
     def promoters(self) -> Batch:
         """The same genes without their elements."""
         keep = self.row_slot == 0

@@ -14,9 +14,13 @@ from epinformer.half_life import HALF_LIFE_FEATURES
 SEQUENCE_LENGTH = 2000
 """The window of a promoter and the longest element, in bp."""
 
+WINDOW_LENGTH = 256
+"""The windows that the encoder is pretrained on, in bp."""
+
 GENE_COLUMNS = ("gene_id", "gene_name", "chrom", "tss", "strand")
 ELEMENT_COLUMNS = ("element_id", "chrom", "start", "end")
 PAIR_COLUMNS = ("gene_index", "element_index", "distance")
+WINDOW_COLUMNS = ("chrom", "start", "end", "activity")
 
 # Names that hold a number wherever they appear.
 _GENE_NUMBERS = ("promoter_", "expression_", *HALF_LIFE_FEATURES)
@@ -42,28 +46,34 @@ def normalise_tables(
     DatasetError
         An integer does not fit its column.
     """
-    tables = []
+    named = (("genes", genes), ("elements", elements), ("pairs", pairs))
+    genes, elements, pairs = (_normalised(table, dataset, name) for name, table in named)
+    return genes, elements, pairs
+
+
+def normalise_windows(windows: pd.DataFrame, dataset: str | Path) -> pd.DataFrame:
+    """Make a copy of the windows as `normalise_tables` does of the other tables."""
+    return _normalised(windows, dataset, "windows")
+
+
+def _normalised(table: pd.DataFrame, dataset: str | Path, name: str) -> pd.DataFrame:
     limits = np.iinfo(np.int32)
-    for name, table in (("genes", genes), ("elements", elements), ("pairs", pairs)):
-        _columns(table, (), dataset, name)
-        table = table.reset_index(drop=True)
-        for column in table.columns.intersection([*_POSITIONS, *_INT32]):
-            values = table[column]
-            if not is_integer_dtype(values):
-                continue
-            if values.isna().any():
-                table[column] = values.astype("Int64")
-                continue
-            wide = values.to_numpy(np.int64)
-            if column in _INT32:
-                _refuse(
-                    (wide < limits.min) | (wide > limits.max), wide, f"{column} does not fit 32 bits", dataset, name
-                )
-                table[column] = wide.astype(np.int32)
-            else:
-                table[column] = wide
-        tables.append(table)
-    return tables[0], tables[1], tables[2]
+    _columns(table, (), dataset, name)
+    table = table.reset_index(drop=True)
+    for column in table.columns.intersection([*_POSITIONS, *_INT32]):
+        values = table[column]
+        if not is_integer_dtype(values):
+            continue
+        if values.isna().any():
+            table[column] = values.astype("Int64")
+            continue
+        wide = values.to_numpy(np.int64)
+        if column in _INT32:
+            _refuse((wide < limits.min) | (wide > limits.max), wide, f"{column} does not fit 32 bits", dataset, name)
+            table[column] = wide.astype(np.int32)
+        else:
+            table[column] = wide
+    return table
 
 
 def check_tables(genes: pd.DataFrame, elements: pd.DataFrame, pairs: pd.DataFrame, dataset: str | Path) -> None:
@@ -79,6 +89,25 @@ def check_tables(genes: pd.DataFrame, elements: pd.DataFrame, pairs: pd.DataFram
     _check_genes(genes, dataset)
     _check_elements(elements, dataset)
     _check_pairs(pairs, len(genes), len(elements), dataset)
+
+
+def check_windows(windows: pd.DataFrame, dataset: str | Path) -> None:
+    """Check the windows that the encoder is pretrained on.
+
+    Raises
+    ------
+    DatasetError
+        A column is missing or of the wrong type, a window lies nowhere, is not `WINDOW_LENGTH` bp long or has no
+        activity, or a signal is negative.
+    """
+    _columns(windows, WINDOW_COLUMNS, dataset, "windows")
+    _refuse(windows["chrom"].isna().to_numpy(bool), windows["chrom"], "chrom is missing", dataset, "windows")
+    start, start_known = _positions(windows, "start", dataset, "windows")
+    end, end_known = _positions(windows, "end", dataset, "windows")
+    _refuse(~(start_known & end_known), windows["chrom"], "start or end is missing", dataset, "windows")
+    _refuse(end - start != WINDOW_LENGTH, start, f"windows are not {WINDOW_LENGTH} bp long", dataset, "windows")
+    _numbers(windows, ("activity",), dataset, "windows")
+    _refuse(windows["activity"].isna().to_numpy(bool), start, "activity is missing", dataset, "windows")
 
 
 def _check_genes(genes: pd.DataFrame, dataset: str | Path) -> None:

@@ -34,9 +34,11 @@ class FilterStep(BaseModel):
 class Manifest(BaseModel):
     """Everything of a dataset but its tables and sequence.
 
-    ``rows`` (genes, elements, pairs, sequence_bases) and ``files`` (name -> SHA-256 of the dataset's own files) are
-    filled in by `epinformer.dataset.store.write_dataset`; what a caller puts there is replaced.
-    ``transforms`` says in words how a column was made: ``"activity": "sqrt(dnase_rpm * h3k27ac_rpm)"``.
+    ``rows`` (genes, elements, pairs, sequence_bases, and windows if there are any) and ``files`` (name -> SHA-256 of
+    the dataset's own files) are filled in by `epinformer.dataset.store.write_dataset`; what a caller puts there is
+    replaced.
+    ``transforms`` says in words how a column was made: ``"activity": "sqrt(dnase_rpm * h3k27ac_rpm)"``; those of the
+    windows have their table's name before them (``"windows.activity"``).
     """
 
     # Otherwise NaN and infinity would silently become null.

@@ -1,8 +1,8 @@
 """The dataset on disk: open one and write one.
 
-A directory of ``dataset.json``, ``genes.parquet``, ``elements.parquet``, ``pairs.parquet`` and, if there is sequence,
-``sequence.npy``. Positions are 0-based half-open. What the tables hold is said and checked in
-`epinformer.dataset.contract`.
+A directory of ``dataset.json``, ``genes.parquet``, ``elements.parquet``, ``pairs.parquet``; with sequence also of
+``sequence.npy``; and with windows to pretrain the encoder on also of ``windows.parquet`` and ``windows.npy``. Positions
+are 0-based half-open. What the tables hold is said and checked in `epinformer.dataset.contract`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,15 @@ import pyarrow.parquet as pq
 from numpy.typing import ArrayLike
 
 from epinformer.bases import NO_BASE
-from epinformer.dataset.contract import SEQUENCE_LENGTH, check_tables, normalise_tables
+from epinformer.dataset.codes import map_codes, write_codes
+from epinformer.dataset.contract import (
+    SEQUENCE_LENGTH,
+    WINDOW_LENGTH,
+    check_tables,
+    check_windows,
+    normalise_tables,
+    normalise_windows,
+)
 from epinformer.dataset.manifest import (
     FORMAT_VERSION,
     MANIFEST_NAME,
@@ -40,6 +48,7 @@ __all__ = [
     "HALF_LIFE_FEATURES",
     "NO_BASE",
     "SEQUENCE_LENGTH",
+    "WINDOW_LENGTH",
     "Dataset",
     "FilterStep",
     "InputFile",
@@ -50,6 +59,8 @@ __all__ = [
 ]
 
 SEQUENCE_NAME = "sequence.npy"
+WINDOWS_NAME = "windows.parquet"
+WINDOW_CODES_NAME = "windows.npy"
 _PARQUET_NAMES = {"genes": "genes.parquet", "elements": "elements.parquet", "pairs": "pairs.parquet"}
 _AGAIN = "Prepare the dataset again"
 
@@ -76,6 +87,11 @@ class Dataset:
         uint8, read-only, memory-mapped (sequence_offsets[-1],): the promoters in gene order, `SEQUENCE_LENGTH` each,
         then the elements in order, ``sequence_length`` each. A 0, C 1, G 2, T 3, other letters 4, no base 5.
         None for a dataset without sequence.
+    windows
+        ``chrom start end``, signals and ``activity`` of windows of `WINDOW_LENGTH` bp that the encoder is pretrained
+        on; None where there are none.
+    window_codes
+        uint8, read-only, memory-mapped (n_windows, `WINDOW_LENGTH`): their bases; None where there are none.
     """
 
     path: Path
@@ -84,6 +100,8 @@ class Dataset:
     elements: pd.DataFrame
     pairs: pd.DataFrame
     codes: np.ndarray | None
+    windows: pd.DataFrame | None = None
+    window_codes: np.ndarray | None = None
 
     @property
     def n_genes(self) -> int:
@@ -171,13 +189,14 @@ def open_dataset(path: str | Path) -> Dataset:
     genes, elements, pairs = (_read_table(path / name) for name in _PARQUET_NAMES.values())
     check_tables(genes, elements, pairs, path)
     codes = _map_codes(path / SEQUENCE_NAME, len(genes), elements)
-    rows = _rows(genes, elements, pairs, codes is not None)
+    windows, window_codes = _open_windows(path, manifest)
+    rows = _rows(genes, elements, pairs, codes is not None, windows)
     for name, number in rows.items():
         if manifest.rows.get(name) != number:
             raise DatasetError(
                 f"holds {number:,} {name}, but dataset.json says {manifest.rows.get(name)}", source=path, fix=_AGAIN
             )
-    return Dataset(path=path, manifest=manifest, genes=genes, elements=elements, pairs=pairs, codes=codes)
+    return Dataset(path, manifest, genes, elements, pairs, codes, windows, window_codes)
 
 
 def write_dataset(
@@ -188,6 +207,8 @@ def write_dataset(
     pairs: pd.DataFrame,
     sequences: Iterable[np.ndarray] | None,
     *,
+    windows: pd.DataFrame | None = None,
+    window_codes: Iterable[np.ndarray] | None = None,
     overwrite: bool = False,
 ) -> None:
     """Write a dataset, whole or not at all.
@@ -204,6 +225,10 @@ def write_dataset(
         uint8 codes in chunks of any size, all promoters and then all elements: in total
         ``n_genes * SEQUENCE_LENGTH + elements["sequence_length"].sum()``. None (and no column ``sequence_length``)
         for a dataset without sequence. Taken one chunk at a time.
+    windows
+        As in `Dataset`, or None.
+    window_codes
+        uint8 codes in flat chunks of any size, `WINDOW_LENGTH` for each window; they go with ``windows``.
     overwrite
         Replace a dataset that is already there.
 
@@ -219,53 +244,36 @@ def write_dataset(
     check_tables(genes, elements, pairs, path)
     if (sequences is not None) != ("sequence_length" in elements):
         raise DatasetError("sequence and the elements' column sequence_length go together: one is missing", source=path)
-    manifest = manifest.model_copy(update={"rows": _rows(genes, elements, pairs, sequences is not None), "files": {}})
+    if (windows is None) != (window_codes is None):
+        raise DatasetError("windows and their codes go together: one is missing", source=path)
+    if windows is not None:
+        windows = normalise_windows(windows, path)
+        check_windows(windows, path)
+    rows = _rows(genes, elements, pairs, sequences is not None, windows)
+    manifest = manifest.model_copy(update={"rows": rows, "files": {}})
     manifest_text(manifest, path)  # refuse a bad config before the long work
     with atomic_directory(path, overwrite=overwrite, marker=MANIFEST_NAME) as folder:
-        hashes = {}
-        for name, table in zip(_PARQUET_NAMES.values(), (genes, elements, pairs), strict=True):
-            with (folder / name).open("wb") as handle:
-                table.to_parquet(handle, engine="pyarrow", index=False, compression="zstd")
-            hashes[name] = sha256(folder / name)
+        hashes = {
+            name: _write_table(folder / name, table)
+            for name, table in zip(_PARQUET_NAMES.values(), (genes, elements, pairs), strict=True)
+        }
         if sequences is not None:
-            hashes[SEQUENCE_NAME] = _write_codes(
-                folder / SEQUENCE_NAME, sequences, manifest.rows["sequence_bases"], path
+            hashes[SEQUENCE_NAME] = write_codes(folder / SEQUENCE_NAME, sequences, (rows["sequence_bases"],), path)
+        if windows is not None and window_codes is not None:
+            hashes[WINDOWS_NAME] = _write_table(folder / WINDOWS_NAME, windows)
+            shape = (len(windows), WINDOW_LENGTH)
+            hashes[WINDOW_CODES_NAME] = write_codes(
+                folder / WINDOW_CODES_NAME, window_codes, shape, path, what="windows", asked_by="their table needs"
             )
         manifest = manifest.model_copy(update={"files": hashes})
         (folder / MANIFEST_NAME).write_text(manifest_text(manifest, path), encoding="utf-8")
 
 
-def _write_codes(target: Path, sequences: Iterable[np.ndarray], total: int, dataset: Path) -> str:
-    """Stream the chunks into a .npy of a known length; its SHA-256."""
-    digest = hashlib.sha256()
-    written = 0
-    # Plain writes and not a memory map: on a full disk a map kills the process instead of raising.
+def _write_table(target: Path, table: pd.DataFrame) -> str:
+    """Write a table; the file's SHA-256."""
     with target.open("wb") as handle:
-        np.lib.format.write_array_header_1_0(handle, {"descr": "|u1", "fortran_order": False, "shape": (total,)})
-        handle.flush()
-        digest.update(target.read_bytes())
-        for number, chunk in enumerate(sequences):
-            if not isinstance(chunk, np.ndarray) or chunk.dtype != np.uint8 or chunk.ndim != 1:
-                raise DatasetError(
-                    "a chunk of sequence is not a flat uint8 array", source=dataset, first=f"chunk {number}"
-                )
-            if chunk.size and int(chunk.max()) > NO_BASE:
-                raise DatasetError(
-                    f"sequence holds codes above {NO_BASE}",
-                    source=dataset,
-                    count=int((chunk > NO_BASE).sum()),
-                    first=f"chunk {number}: {int(chunk.max())}",
-                )
-            written += chunk.size
-            if written > total:
-                break
-            block = np.ascontiguousarray(chunk).data
-            digest.update(block)
-            handle.write(block)
-    if written != total:
-        amount = "more" if written > total else f"{written:,}"
-        raise DatasetError(f"sequence has {amount} bases, promoters and sequence_length need {total:,}", source=dataset)
-    return digest.hexdigest()
+        table.to_parquet(handle, engine="pyarrow", index=False, compression="zstd")
+    return sha256(target)
 
 
 def _read_table(path: Path) -> pd.DataFrame:
@@ -284,24 +292,20 @@ def _map_codes(path: Path, n_genes: int, elements: pd.DataFrame) -> np.ndarray |
         if path.exists():
             raise DatasetError("is there, but elements.parquet has no sequence_length", source=path, fix=_AGAIN)
         return None
-    expected = int(_sequence_offsets(n_genes, elements)[-1])
-    try:
-        # An empty file region cannot be mapped.
-        codes = np.load(path, mmap_mode="r" if expected else None, allow_pickle=False)
-    except FileNotFoundError as error:
-        raise DatasetError("is missing", source=path, fix=_AGAIN) from error
-    except (OSError, ValueError, EOFError, SyntaxError) as error:
-        raise DatasetError(f"is damaged: {error}", source=path, fix=_AGAIN) from error
-    if not isinstance(codes, np.ndarray) or codes.dtype != np.uint8 or codes.shape != (expected,):
-        raise DatasetError(
-            f"is damaged: it should be {expected:,} uint8 codes, as promoters and sequence_length say",
-            source=path,
-            fix=_AGAIN,
-        )
-    # A plain array over the map: slicing np.memmap itself costs several times as much.
-    plain: np.ndarray = codes.view(np.ndarray)
-    plain.flags.writeable = False
-    return plain
+    return map_codes(path, (int(_sequence_offsets(n_genes, elements)[-1]),))
+
+
+def _open_windows(path: Path, manifest: Manifest) -> tuple[pd.DataFrame | None, np.ndarray | None]:
+    """Windows and their codes; None where dataset.json says nothing of them."""
+    if "windows" not in manifest.rows:
+        for name in (WINDOWS_NAME, WINDOW_CODES_NAME):
+            if (path / name).exists():
+                raise DatasetError("is there, but dataset.json knows of no windows", source=path / name, fix=_AGAIN)
+        return None, None
+    windows = _read_table(path / WINDOWS_NAME)
+    check_windows(windows, path)
+    codes = map_codes(path / WINDOW_CODES_NAME, (len(windows), WINDOW_LENGTH), asked_by=f"{WINDOWS_NAME} says")
+    return windows, codes
 
 
 def _sequence_offsets(n_genes: int, elements: pd.DataFrame) -> np.ndarray:
@@ -315,6 +319,9 @@ def _offsets(counts: np.ndarray) -> np.ndarray:
     return offsets
 
 
-def _rows(genes: pd.DataFrame, elements: pd.DataFrame, pairs: pd.DataFrame, has_sequence: bool) -> dict[str, int]:
+def _rows(
+    genes: pd.DataFrame, elements: pd.DataFrame, pairs: pd.DataFrame, has_sequence: bool, windows: pd.DataFrame | None
+) -> dict[str, int]:
     bases = int(_sequence_offsets(len(genes), elements)[-1]) if has_sequence else 0
-    return {"genes": len(genes), "elements": len(elements), "pairs": len(pairs), "sequence_bases": bases}
+    rows = {"genes": len(genes), "elements": len(elements), "pairs": len(pairs), "sequence_bases": bases}
+    return rows if windows is None else rows | {"windows": len(windows)}

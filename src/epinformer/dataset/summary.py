@@ -25,10 +25,13 @@ def summarise(dataset: Dataset) -> dict[str, Any]:
         ``inputs``, ``elements_per_gene`` (mean, median, max, genes_without, elements_unused), ``distance`` (of pairs,
         bp: min, median and max of |distance|, downstream: share of positive ones), ``signals`` (table -> column ->
         min, median, mean, max, zeros), ``columns`` (table -> list of name, type, missing, transform), ``chromosomes``
-        (chrom -> genes, elements), ``sequence`` (None, or bases, bytes, promoter_length, element_length_median).
+        (chrom -> genes, elements, and windows if there are any), ``sequence`` (None, or bases, bytes, promoter_length,
+        element_length_median). ``rows``, ``signals`` and ``columns`` have ``windows`` if there are any.
     """
     manifest = dataset.manifest
     tables = {"genes": dataset.genes, "elements": dataset.elements, "pairs": dataset.pairs}
+    if dataset.windows is not None:
+        tables["windows"] = dataset.windows
     return {
         "path": str(dataset.path),
         "format_version": manifest.format_version,
@@ -42,7 +45,7 @@ def summarise(dataset: Dataset) -> dict[str, Any]:
         "elements_per_gene": _elements_per_gene(dataset),
         "distance": _distance(dataset.pairs["distance"].to_numpy(np.int64)),
         "signals": {name: _signals(table) for name, table in tables.items()},
-        "columns": {name: _columns(table, manifest.transforms) for name, table in tables.items()},
+        "columns": {name: _columns(name, table, manifest.transforms) for name, table in tables.items()},
         "chromosomes": _chromosomes(dataset),
         "sequence": _sequence(dataset),
     }
@@ -92,23 +95,27 @@ def _signals(table: pd.DataFrame) -> dict[str, dict[str, float | int | None]]:
     return signals
 
 
-def _columns(table: pd.DataFrame, transforms: dict[str, str]) -> list[dict[str, Any]]:
+def _columns(name: str, table: pd.DataFrame, transforms: dict[str, str]) -> list[dict[str, Any]]:
+    # The windows' signals have the names of the elements'.
+    prefix = "windows." if name == "windows" else ""
     return [
         {
             "name": column,
             "type": str(table[column].dtype),
             "missing": int(table[column].isna().sum()),
-            "transform": transforms.get(column),
+            "transform": transforms.get(prefix + column),
         }
         for column in table.columns
     ]
 
 
 def _chromosomes(dataset: Dataset) -> dict[str, dict[str, int]]:
-    genes = dataset.genes["chrom"].value_counts()
-    elements = dataset.elements["chrom"].value_counts()
-    names = sorted({str(name) for name in [*genes.index, *elements.index]}, key=_natural)
-    return {name: {"genes": int(genes.get(name, 0)), "elements": int(elements.get(name, 0))} for name in names}
+    tables = {"genes": dataset.genes, "elements": dataset.elements}
+    if dataset.windows is not None:
+        tables["windows"] = dataset.windows
+    counts = {name: table["chrom"].value_counts() for name, table in tables.items()}
+    names = sorted({str(chrom) for own in counts.values() for chrom in own.index}, key=_natural)
+    return {chrom: {name: int(own.get(chrom, 0)) for name, own in counts.items()} for chrom in names}
 
 
 def _sequence(dataset: Dataset) -> dict[str, float | int | None] | None:

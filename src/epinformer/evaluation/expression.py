@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +19,8 @@ from epinformer.inputs.tables import Column, read_headed
 
 logger = logging.getLogger(__name__)
 
+METRICS = {"pearson": pearson, "spearman": spearman, "r2": r_squared}
+"""The metrics by name: observed (n,), predicted (n,), weights (b, n) to values (b,)."""
 COLUMNS = ("gene_id", "chrom", "fold", "observed", "predicted")
 DEFINITIONS = {
     "pearson": "Pearson correlation of observed and predicted",
@@ -29,7 +31,6 @@ DEFINITIONS = {
     "null": "undefined: fewer than two genes, one side constant, values too large to square, "
     "or for an interval fewer than two chromosomes",
 }
-_METRICS = {"pearson": pearson, "spearman": spearman, "r2": r_squared}
 # R² this far below what a straight line through the predictions would reach: the scales differ.
 _SCALE_GAP = 0.1
 _FEW_CHROMOSOMES = 10
@@ -129,39 +130,43 @@ def evaluate(
         or no gene has an observed value.
     """
     source = None if isinstance(predictions, pd.DataFrame) else Path(predictions)
-    whole = _checked(predictions if isinstance(predictions, pd.DataFrame) else _read(Path(predictions)), source)
+    whole = check_predictions(
+        predictions if isinstance(predictions, pd.DataFrame) else _read(Path(predictions)), source
+    )
     table = whole[whole["observed"].notna()].reset_index(drop=True)
     if table.empty:
         raise InputError(
             "no gene has an observed value", source=source, fix="Predict with a dataset that has expression"
         )
     chromosomes = int(table["chrom"].nunique())
-    pooled = _metrics(table)
-    intervals = _intervals(table, bootstraps, seed, progress)
+    observed, predicted = table["observed"].to_numpy(), table["predicted"].to_numpy()
+    pooled = measure(observed, predicted)
+    draws = draw_metrics(table["chrom"], observed, [predicted], bootstraps=bootstraps, seed=seed, progress=progress)
     return Evaluation(
         pooled=pooled,
-        intervals=intervals,
-        per_fold=_by(table, "fold"),
-        per_chromosome=_by(table, "chrom"),
+        intervals=intervals_of(draws if draws is None else draws[:, 0]),
+        per_fold=measure_by(table["fold"], observed, predicted),
+        per_chromosome=measure_by(table["chrom"], observed, predicted),
         genes=len(whole),
         without_observed=len(whole) - len(table),
         chromosomes=chromosomes,
         bootstraps=bootstraps,
         seed=seed,
-        notes=tuple(_notes(table, pooled, chromosomes)),
+        notes=notes_on(table, pooled),
         table=table,
     )
 
 
-def _metrics(table: pd.DataFrame) -> Metrics:
-    observed, predicted = table["observed"].to_numpy(), table["predicted"].to_numpy()
-    values = {name: float(metric(observed, predicted)[0]) for name, metric in _METRICS.items()}
-    return Metrics(len(table), **{name: value if np.isfinite(value) else None for name, value in values.items()})
+def measure(observed: NDArray[np.float64], predicted: NDArray[np.float64]) -> Metrics:
+    """The metrics of some genes; both of shape (n,), finite."""
+    values = {name: float(metric(observed, predicted)[0]) for name, metric in METRICS.items()}
+    return Metrics(len(observed), **{name: value if np.isfinite(value) else None for name, value in values.items()})
 
 
-def _by(table: pd.DataFrame, column: str) -> dict[str, Metrics]:
-    groups = {str(name): _metrics(group) for name, group in table.groupby(column, sort=False)}
-    return {name: groups[name] for name in sorted(groups, key=_natural)}
+def measure_by(groups: pd.Series, observed: NDArray[np.float64], predicted: NDArray[np.float64]) -> dict[str, Metrics]:
+    """The metrics of each group of genes in natural order; genes whose group is missing are left out."""
+    rows = {str(name): index for name, index in groups.groupby(groups.array).indices.items()}
+    return {name: measure(observed[rows[name]], predicted[rows[name]]) for name in sorted(rows, key=_natural)}
 
 
 def _natural(name: str) -> tuple[int, str]:
@@ -169,35 +174,65 @@ def _natural(name: str) -> tuple[int, str]:
     return (int(bare), "") if bare.isdecimal() else (1 << 30, bare)
 
 
-def _intervals(
-    table: pd.DataFrame, bootstraps: int, seed: int, progress: Callable[[int, int], None] | None
-) -> dict[str, Interval | None]:
-    """Interval of every metric, all from the same draws."""
-    if table["chrom"].nunique() < 2:
-        return dict.fromkeys(_METRICS)
-    observed, predicted = table["observed"].to_numpy(), table["predicted"].to_numpy()
+def draw_metrics(
+    chroms: pd.Series,
+    observed: NDArray[np.float64],
+    predictions: Sequence[NDArray[np.float64]],
+    *,
+    bootstraps: int,
+    seed: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> NDArray[np.float64] | None:
+    """Every metric of every prediction when chromosomes are drawn with replacement, all from the same draws.
+
+    Parameters
+    ----------
+    chroms
+        The chromosome of each gene, (n,).
+    observed
+        Shape (n,).
+    predictions
+        Any number p of predictions of shape (n,).
+    bootstraps, seed, progress
+        As in `evaluate`.
+
+    Returns
+    -------
+    ndarray, shape (bootstraps, p, number of `METRICS`), or None for fewer than two chromosomes
+    """
+    if chroms.nunique() < 2:
+        return None
 
     def statistic(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.stack([metric(observed, predicted, weights) for metric in _METRICS.values()], axis=1)
+        values = [metric(observed, predicted, weights) for predicted in predictions for metric in METRICS.values()]
+        return np.stack(values, axis=1)
 
-    chroms = table["chrom"].to_numpy(dtype=str)
-    values = bootstrap(chroms, statistic, bootstraps=bootstraps, seed=seed, progress=progress)
-    return {name: percentile_interval(values[:, column]) for column, name in enumerate(_METRICS)}
+    values = bootstrap(chroms.to_numpy(dtype=str), statistic, bootstraps=bootstraps, seed=seed, progress=progress)
+    return values.reshape(len(values), len(predictions), len(METRICS))
 
 
-def _notes(table: pd.DataFrame, pooled: Metrics, chromosomes: int) -> list[str]:
+def intervals_of(draws: NDArray[np.float64] | None) -> dict[str, Interval | None]:
+    """The 95 % interval of each metric out of draws of shape (bootstraps, number of `METRICS`)."""
+    if draws is None:
+        return dict.fromkeys(METRICS)
+    return {name: percentile_interval(draws[:, column]) for column, name in enumerate(METRICS)}
+
+
+def notes_on(table: pd.DataFrame, pooled: Metrics) -> tuple[str, ...]:
+    """What a reader of the metrics of a checked table must know."""
     notes = []
+    chromosomes = table["chrom"].nunique()
     if chromosomes == 1:
         notes.append("all genes are on one chromosome: a chromosome bootstrap has no interval")
     elif chromosomes < _FEW_CHROMOSOMES:
         notes.append(f"the intervals rest on only {chromosomes} chromosomes and are likely too narrow")
     if pooled.n < 2:
         notes.append("fewer than two genes: no metric is defined")
-        return notes
+        return tuple(notes)
     constant = [column for column in ("observed", "predicted") if table[column].nunique() == 1]
     for column in constant:
         notes.append(f"{column} is the same for all genes: correlations are undefined")
-    undefined = [name for name in _METRICS if getattr(pooled, name) is None]
+    undefined = [name for name in METRICS if getattr(pooled, name) is None]
     if undefined and not constant:
         reach = " and ".join(
             f"{column} reaches {table[column].abs().max():.3g}" for column in ("observed", "predicted")
@@ -211,7 +246,7 @@ def _notes(table: pd.DataFrame, pooled: Metrics, chromosomes: int) -> list[str]:
             f"predicted ({scale['predicted']}) is shifted or stretched against observed ({scale['observed']}): R² is "
             f"{pooled.r2:.3f} as they are and would be {pooled.pearson**2:.3f} after a straight-line fit"
         )
-    return notes
+    return tuple(notes)
 
 
 def _read(path: Path) -> pd.DataFrame:
@@ -228,8 +263,14 @@ def _read(path: Path) -> pd.DataFrame:
     )
 
 
-def _checked(table: pd.DataFrame, source: Path | None) -> pd.DataFrame:
-    """The needed columns with their types, or an error that names what is wrong."""
+def check_predictions(table: pd.DataFrame, source: Path | None = None) -> pd.DataFrame:
+    """The needed columns with their types, rows in the same order, or an error that names what is wrong.
+
+    Raises
+    ------
+    InputError
+        As `evaluate`, but for a table without any observed value.
+    """
     missing = [column for column in COLUMNS if column not in table.columns]
     if missing:
         raise InputError(f"predictions lack the column{'s' if len(missing) > 1 else ''} {', '.join(missing)}")

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from epinformer.bases import COMPLEMENT
 from epinformer.model.config import ModelConfig
 from epinformer.model.encoder import SequenceEncoder
 
@@ -51,3 +52,10 @@ class ActivityModel(nn.Module):
         hidden = self.dropout(functional.relu(self.norm1(self.dense1(hidden))))
         hidden = self.dropout(functional.relu(self.norm2(self.dense2(hidden))))
         return self.output(hidden).squeeze(1)
+
+    def both_strands(self, codes: Tensor, *, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Mean prediction (S,) of whole windows (S, length) uint8 and of their reverse complements."""
+        complement = torch.as_tensor(COMPLEMENT, device=codes.device)
+        strands = torch.cat([codes, complement[codes.flip(1).long()]])
+        lengths = torch.full((len(strands),), codes.shape[1], dtype=torch.int64, device=codes.device)
+        return self(strands.flatten(), lengths, dtype=dtype).view(2, -1).mean(0)

@@ -16,7 +16,7 @@ from safetensors.torch import load, save_file
 from torch import Tensor
 
 from epinformer import __version__
-from epinformer.dataset.folds import paper_folds
+from epinformer.dataset.folds import Fold, natural_order, paper_folds
 from epinformer.errors import ModelError, OutputError
 from epinformer.files import atomic_directory, sha256
 from epinformer.model.activity import ActivityModel
@@ -40,9 +40,22 @@ class FoldInfo(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    number: int
+    name: str
     validation: tuple[str, ...]
     test: tuple[str, ...]
+
+    @classmethod
+    def of(cls, fold: Fold) -> FoldInfo:
+        """Write a fold down, chromosomes in natural order."""
+        return cls(
+            name=fold.name,
+            validation=tuple(natural_order(fold.validation)),
+            test=tuple(natural_order(fold.test)),
+        )
+
+    def fold(self) -> Fold:
+        """The fold that was written down."""
+        return Fold(self.name, frozenset(self.test), frozenset(self.validation))
 
 
 class SourceFile(BaseModel):
@@ -132,8 +145,8 @@ def fold_info(number: int) -> FoldInfo:
         There is no such fold.
     """
     for fold in paper_folds():
-        if fold.number == number:
-            return FoldInfo(number=number, validation=_in_order(fold.validation), test=_in_order(fold.test))
+        if fold.name == str(number):
+            return FoldInfo.of(fold)
     raise ModelError(f"there is no fold {number}", fix="Folds are numbered 1 to 12")
 
 
@@ -380,7 +393,3 @@ def _refuse_other_weights(state: dict[str, Tensor], expected: dict[str, Tensor],
             first=f"{wrong[0]} is {tuple(found.shape)} {found.dtype}, not {tuple(needed.shape)} {needed.dtype}",
             fix=_AGAIN,
         )
-
-
-def _in_order(chroms: frozenset[str]) -> tuple[str, ...]:
-    return tuple(sorted(chroms, key=lambda name: (not name.isdigit(), int(name) if name.isdigit() else 0, name)))

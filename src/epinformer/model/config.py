@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from epinformer.dataset.contract import HALF_LIFE_FEATURES
 from epinformer.dataset.features import Feature
+from epinformer.dataset.limits import PairLimits
 
 Size = Annotated[int, Field(ge=1, le=65_536)]
 Variant = Literal["promoter", "PE", "PE-Activity", "PE-Activity-HiC"]
@@ -16,6 +17,7 @@ _HALF_LIFE = tuple(Feature(name) for name in HALF_LIFE_FEATURES)
 _DISTANCE = Feature("distance", "abs_kb")
 _CONTACT = Feature("contact", "log10_1p")
 _ACTIVITY = Feature("activity")
+_PUBLISHED_LIMITS = PairLimits(1_000, 100_000, 60)
 _PAIR_FEATURES: dict[Variant, tuple[Feature, ...]] = {
     "promoter": (),
     "PE": (_DISTANCE,),
@@ -46,6 +48,15 @@ class ModelConfig(BaseModel):
         Features of a gene, in the order in which the predictor takes them after the promoter embedding.
     target
         Column of the dataset's genes (or description) that the model predicts.
+    sequence
+        ``bases``, or ``none`` for a model of signals alone, without encoder and embedding.
+    limits
+        The pairs that the model looks at.
+    standardise
+        Whether features are centred and scaled by the mean and standard deviation of the training genes, which the
+        weights then hold.
+    promoter_input
+        Whether fusion gives the promoter's row the gene features, where elements have those of their pair.
     sequence_length
         Length in bp of the window in which a sequence is centred.
     """
@@ -59,6 +70,10 @@ class ModelConfig(BaseModel):
     pair_features: tuple[Feature, ...] = ()
     gene_features: tuple[Feature, ...] = ()
     target: str | None = None
+    sequence: Literal["bases", "none"] = "bases"
+    limits: PairLimits = PairLimits()
+    standardise: bool = False
+    promoter_input: bool = False
     sequence_length: Size = 2000
     stem_channels: Size = 256
     stem_kernel: Annotated[int, Field(ge=1, le=8)] = 8
@@ -79,6 +94,8 @@ class ModelConfig(BaseModel):
             raise ValueError(f"width {self.width} is no multiple of heads and of reduced_channels")
         if self.sequence_length % 16:
             raise ValueError(f"sequence_length {self.sequence_length} is no multiple of 16")
+        if self.sequence == "none" and self.kind == "activity":
+            raise ValueError("an enhancer-activity model reads bases; sequence none is for expression models")
         return self
 
 
@@ -98,6 +115,7 @@ def published_config(variant: Variant, target: str | None = None) -> ModelConfig
         variant=variant,
         elements=variant != "promoter",
         pair_features=_PAIR_FEATURES[variant],
+        limits=_PUBLISHED_LIMITS if variant != "promoter" else PairLimits(),
         gene_features=(*_HALF_LIFE, promoter_activity),
         target=target,
     )

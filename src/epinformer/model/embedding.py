@@ -57,5 +57,15 @@ def _layer(image: Tensor, conv: nn.Conv1d, norm: nn.BatchNorm1d) -> Tensor:
     kernel = weight[:, :, None].to(image.dtype).contiguous(memory_format=torch.channels_last)
     image = functional.conv2d(image, kernel, bias.to(image.dtype), dilation=(1, conv.dilation[0]))
     if norm.training:
-        image = norm(image[:, :, 0])[:, :, None]
+        image = _normalised(image, norm)
     return functional.elu(image, inplace=True)
+
+
+def _normalised(image: Tensor, norm: nn.BatchNorm1d) -> Tensor:
+    """Batch normalisation in training, which `norm` itself would do after copying the image into another layout."""
+    assert norm.num_batches_tracked is not None
+    norm.num_batches_tracked.add_(1)
+    momentum = 0.1 if norm.momentum is None else norm.momentum
+    return functional.batch_norm(
+        image, norm.running_mean, norm.running_var, norm.weight, norm.bias, True, momentum, norm.eps
+    )

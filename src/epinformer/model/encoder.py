@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from epinformer.model.config import ModelConfig
-from epinformer.model.windows import CODES, STRIDE, Windows, kept_positions, lay_out, runs
+from epinformer.model.training_row import encode_row
+from epinformer.model.windows import STRIDE, Windows, kept_positions, kmer_one_hot, lay_out, runs
 
 RUN_BASES = 32_768
 """Bases encoded at a time: large enough for full convolution speed, small enough to stay in the processor's cache."""
@@ -81,14 +82,14 @@ class SequenceEncoder(nn.Module):
             see the whole batch.
         """
         windows = lay_out(codes, lengths, self.sequence_length, self.stem.kernel_size[0])
-        table = self._kmer_table(windows.distinct, dtype)
         edges = windows.offset.tolist()
         count = len(lengths)
         if any(block.norm.training for block in self._blocks()):
-            row = self._tower(windows, edges, table)
+            row = encode_row(self.stem, self._blocks(), windows, edges, dtype)
             empty = row[edges[count] : edges[count] + self.positions]
             yield self._placed(windows, 0, count + 1, row, empty)
             return
+        table = self._kmer_table(windows.distinct, dtype)
         empty = self._tower(windows, edges[count:], table)[: self.positions]
         bases = RUN_BASES_CUDA if codes.is_cuda else RUN_BASES
         for begin, end in runs(edges[: count + 1], bases):
@@ -108,14 +109,11 @@ class SequenceEncoder(nn.Module):
         Row ``3 u + t`` is tap t's weights times the stem's output at k-mer u; the middle tap also carries the bias.
         """
         kernel = self.stem.kernel_size[0]
-        alphabet = torch.cat([torch.eye(4), torch.full((1, 4), 0.25), torch.zeros(1, 4)]).to(self.stem.weight)
-        powers = CODES ** torch.arange(kernel - 1, -1, -1, device=distinct.device)
-        digits = torch.div((distinct - 1).clamp(min=0)[:, None], powers, rounding_mode="floor") % CODES
         stem_weight = self.stem.weight.permute(2, 1, 0).reshape(kernel * 4, -1)
         assert self.stem.bias is not None
-        stem = torch.addmm(self.stem.bias, alphabet[digits].flatten(1), stem_weight)
+        stem = torch.addmm(self.stem.bias, kmer_one_hot(distinct, kernel).to(stem_weight), stem_weight)
 
-        weight, bias = _folded(self._blocks()[0])
+        weight, bias = folded_conv(self._blocks()[0].conv, self._blocks()[0].norm)
         table = functional.elu(stem, inplace=True) @ weight.permute(1, 2, 0).flatten(1)
         taps = table.view(len(distinct), 3, -1)
         taps[:, 1] += bias
@@ -134,19 +132,12 @@ class SequenceEncoder(nn.Module):
         for index, block in enumerate(self._blocks()):
             if index > 0:
                 row.view(last - first, -1, row.shape[-1]).index_fill_(0, separators, 0)
-                weight, bias = _folded(block)
+                weight, bias = folded_conv(block.conv, block.norm)
                 row = _conv(row, weight, bias)
-            if block.norm.training:
-                row = _normalised(row, block.norm, separators)
             row = functional.elu(torch.maximum(row[0::2], row[1::2]), inplace=True)
             assert block.pointwise.bias is not None
             row = row + functional.elu(_conv(row, block.pointwise.weight, block.pointwise.bias), inplace=True)
         return row
-
-
-def _folded(block: ResidualBlock) -> tuple[Tensor, Tensor]:
-    """The block's convolution with its batch normalisation folded in, or as it is while training."""
-    return folded_conv(block.conv, block.norm)
 
 
 def folded_conv(conv: nn.Conv1d, norm: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:
@@ -168,21 +159,3 @@ def _conv(row: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     kernel = weight[:, :, None].to(row.dtype).contiguous(memory_format=torch.channels_last)
     out = functional.conv2d(image, kernel, bias.to(row.dtype), padding=(0, weight.shape[2] // 2))
     return out.permute(0, 2, 3, 1).reshape(row.shape[0], -1)
-
-
-def _normalised(row: Tensor, norm: nn.BatchNorm1d, separators: Tensor) -> Tensor:
-    """Batch-normalise a whole layout with the statistics of its sequences: no separators, no empty last window."""
-    step = row.shape[0] // (int(separators[-1]) + 1)
-    sequences = int(separators[-2]) + 1 if len(separators) > 1 else 0
-    inside = torch.ones(sequences, dtype=torch.bool, device=row.device).index_fill_(0, separators[:-1], False)
-    rows = row.index_select(0, inside.repeat_interleave(step).nonzero().squeeze(1))
-    variance, mean = torch.var_mean(rows, 0, correction=0)
-    with torch.no_grad():
-        momentum = 0.1 if norm.momentum is None else norm.momentum
-        unbiased = variance * (len(rows) / max(len(rows) - 1, 1))
-        assert norm.running_mean is not None and norm.running_var is not None
-        assert norm.num_batches_tracked is not None
-        norm.running_mean.lerp_(mean, momentum)
-        norm.running_var.lerp_(unbiased, momentum)
-        norm.num_batches_tracked.add_(1)
-    return (row - mean) * (torch.rsqrt(variance + norm.eps) * norm.weight) + norm.bias

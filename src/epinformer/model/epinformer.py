@@ -18,6 +18,7 @@ from epinformer.model.fusion import Fusion
 from epinformer.model.interaction import Interaction
 from epinformer.model.predictor import Predictor
 from epinformer.model.published import read_published
+from epinformer.model.standardiser import Standardiser
 
 
 class Embeddings(NamedTuple):
@@ -47,6 +48,7 @@ class Prediction(NamedTuple):
         rows that do not exist.
     embedding
         (G, R, width): sequence embeddings before fusion; rows that do not exist hold that of an empty sequence.
+        (G, R, 0) without sequence.
     promoter
         (G, width): the promoter's embedding after the last interaction layer.
     """
@@ -63,17 +65,25 @@ class EPInformer(nn.Module):
     Parameters at the published widths: 447,149 promoter-only, 447,213 PE, 447,277 PE-Activity, 447,341
     PE-Activity-HiC. The promoter-only model has no fusion, but its published files hold the weights of one; they are
     kept, frozen and unused, so that files and counts agree.
+
+    With ``sequence: none`` there is no encoder and no embedding, and fusion takes the signals alone.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.encoder = SequenceEncoder(config)
-        self.embedding = SequenceEmbedding(config, self.encoder.channels, self.encoder.positions)
+        self.encoder = None
+        self.embedding = None
+        if config.sequence == "bases":
+            self.encoder = SequenceEncoder(config)
+            self.embedding = SequenceEmbedding(config, self.encoder.channels, self.encoder.positions)
+        self.pair_standardiser = Standardiser(len(config.pair_features)) if config.standardise else None
+        self.gene_standardiser = Standardiser(len(config.gene_features)) if config.standardise else None
+        self.promoter_input = nn.Linear(len(config.gene_features), config.width) if config.promoter_input else None
         self.fusion = Fusion(config)
         self.interaction = Interaction(config)
         self.predictor = Predictor(config)
-        if not config.elements:
+        if not self._fused:
             self.fusion.requires_grad_(False)
 
     @classmethod
@@ -117,16 +127,42 @@ class EPInformer(nn.Module):
         progress
             Called with the number of sequences done so far.
         """
+        if self.encoder is None or self.embedding is None:
+            raise ModelError("reads no sequence and embeds none", fix="Call it with a batch alone")
+        if self.training:
+            # The empty sequence, the last one, is not among what batch normalisation learns from.
+            towers = torch.cat([encoded.tower for encoded in self.encoder(codes, lengths, dtype=dtype)])
+            return self.embed_towers(towers[:-1])
         parts = []
         for encoded in self.encoder(codes, lengths, dtype=dtype):
-            if self.training:
-                # The empty sequence, last in this one run, is not among what batch normalisation learns from.
-                embedded = self.embedding(encoded.tower[:-1]).float()
-                return Embeddings(embedded, torch.zeros_like(embedded[0]))
             parts.append(self.embedding(encoded.tower).float())
             if progress is not None:
                 progress(min(encoded.end, len(lengths)))
         embedded = torch.cat(parts)
+        return Embeddings(embedded[:-1], embedded[-1])
+
+    def embed_towers(
+        self, towers: Tensor, empty: Tensor | None = None, *, dtype: torch.dtype | None = None
+    ) -> Embeddings:
+        """Embed sequences whose encoder output is known, as when the encoder is frozen.
+
+        Parameters
+        ----------
+        towers
+            (S, positions, channels): the encoder's output.
+        empty
+            (positions, channels): the same of a sequence without bases. Only `Prediction.embedding` shows it; in
+            training, or where it is not given, its embedding is 0.
+        dtype
+            Type of the arithmetic, float32 or bfloat16; that of the towers if not given.
+        """
+        if self.embedding is None:
+            raise ModelError("reads no sequence and embeds none", fix="Call it with a batch alone")
+        towers = towers.to(towers.dtype if dtype is None else dtype)
+        if self.training or empty is None:
+            embedded = self.embedding(towers).float()
+            return Embeddings(embedded, embedded.new_zeros(embedded.shape[1]))
+        embedded = self.embedding(torch.cat([towers, empty[None].to(towers)])).float()
         return Embeddings(embedded[:-1], embedded[-1])
 
     def forward(
@@ -143,13 +179,37 @@ class EPInformer(nn.Module):
         dtype
             Type of the encoder's arithmetic.
         """
-        if embeddings is None:
-            embeddings = self.embed(batch.codes, batch.lengths, dtype=dtype)
         if not self.config.elements:
             batch = batch.promoters()
-        embedded = embeddings.sequences[batch.row_sequence]
-        rows = self.fusion(embedded, batch.pair_features) if self.config.elements else embedded
+        if self.encoder is None:
+            embedded = batch.pair_features[:, :0]
+            empty = embedded[0]
+        else:
+            if embeddings is None:
+                embeddings = self.embed(batch.codes, batch.lengths, dtype=dtype)
+            embedded, empty = embeddings.sequences[batch.row_sequence], embeddings.empty
         slots = batch.slots()
-        promoter, attention = self.interaction(rows, batch.row_gene, slots[:, 0], slots)
-        padded = torch.where((slots < 0)[..., None], embeddings.empty, embedded[slots.clamp(min=0)])
-        return Prediction(self.predictor(promoter, batch.gene_features), attention, padded, promoter)
+        promoters = slots[:, 0]
+        pair_features, gene_features = self._standardised(batch)
+        more = None
+        if self.promoter_input is not None:
+            more = embedded.new_zeros(len(embedded), self.config.width)
+            more = more.index_copy(0, promoters, self.promoter_input(gene_features))
+        rows = self.fusion(embedded, pair_features, more) if self._fused else embedded
+        promoter, attention = self.interaction(rows, batch.row_gene, promoters, slots)
+        padded = torch.where((slots < 0)[..., None], empty, embedded[slots.clamp(min=0)])
+        return Prediction(self.predictor(promoter, gene_features), attention, padded, promoter)
+
+    @property
+    def _fused(self) -> bool:
+        """Whether rows pass through fusion: not in the published promoter-only model."""
+        return self.config.elements or self.encoder is None or self.promoter_input is not None
+
+    def _standardised(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Features of pairs, still 0 for promoters, and of genes."""
+        pairs, genes = batch.pair_features, batch.gene_features
+        if self.pair_standardiser is not None:
+            pairs = self.pair_standardiser(pairs) * (batch.row_slot > 0)[:, None]
+        if self.gene_standardiser is not None:
+            genes = self.gene_standardiser(genes)
+        return pairs, genes

@@ -17,10 +17,22 @@ class Fusion(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.hidden = nn.Linear(config.width + len(config.pair_features), config.width)
+        embedding = config.width if config.sequence == "bases" else 0
+        self.hidden = nn.Linear(embedding + len(config.pair_features), config.width)
         self.output = nn.Linear(config.width, config.width)
 
-    def forward(self, embedding: Tensor, pair_features: Tensor) -> Tensor:
-        """Fuse (N, width) embeddings with (N, k) features, 0 for promoters, to (N, width)."""
-        fused = functional.relu(self.hidden(torch.cat([embedding, pair_features], dim=1)))
-        return functional.relu(self.output(fused))
+    def forward(self, embedding: Tensor, pair_features: Tensor, more: Tensor | None = None) -> Tensor:
+        """Fuse each row's parts into one vector, (N, width).
+
+        Parameters
+        ----------
+        embedding
+            (N, width), or (N, 0) without sequence.
+        pair_features
+            (N, k), 0 for promoters.
+        more
+            (N, width), added before the first ReLU: what promoters have instead of pair features.
+        """
+        hidden = self.hidden(torch.cat([embedding, pair_features], dim=1))
+        hidden = functional.relu(hidden if more is None else hidden + more)
+        return functional.relu(self.output(hidden))

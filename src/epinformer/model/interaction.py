@@ -54,20 +54,27 @@ class StarAttentionLayer(nn.Module):
             (G, heads, R): the promoter's attention to each of its gene's rows; 0 where there is none.
         """
         query, key, value = self.qkv(self.attention_norm(rows)).unflatten(1, (3, self.heads, -1)).unbind(1)
+        genes = len(promoter)
         scale = 1.0 / math.sqrt(query.shape[-1])
-        absent = slots < 0
-        index = slots.clamp(min=0)
-        scores = torch.einsum("ghd,grhd->ghr", query[promoter], key[index]) * scale
-        attention = scores.masked_fill(absent[:, None], float("-inf")).softmax(-1)
-        to_promoters = torch.einsum("ghr,grhd->ghd", attention, value[index])
+        # The softmax of a gene is over as many rows as it has: nothing is padded until the attention is shown.
+        asked = query.index_select(0, promoter)
+        scores = (asked.index_select(0, gene) * key).sum(-1) * scale
+        index, absent = slots.clamp(min=0), (slots < 0)[..., None]
+        largest = scores.detach()[index].masked_fill(absent, float("-inf")).amax(1)
+        share = torch.exp(scores - largest.index_select(0, gene))
+        total = share.new_zeros(genes, self.heads).index_add(0, gene, share)
+        share = share / total.index_select(0, gene)
+        to_promoters = value.new_zeros(genes, *value.shape[1:]).index_add(0, gene, share[..., None] * value)
+        attention = share[index].masked_fill(absent, 0.0).transpose(1, 2)
         if promoters_only:
-            return self._feedforward(rows[promoter] + self.attention_output(to_promoters.flatten(1))), attention
+            kept = rows.index_select(0, promoter) + self.attention_output(to_promoters.flatten(1))
+            return self._feedforward(kept), attention
 
         # Of two keys, the softmax is the logistic function of the difference of their scores.
-        own_promoter = promoter[gene]
-        difference = (query * (key - key[own_promoter])).sum(-1, keepdim=True) * scale
+        of_promoter = torch.stack([key, value]).index_select(1, promoter).index_select(1, gene)
+        difference = (query * (key - of_promoter[0])).sum(-1, keepdim=True) * scale
         own = torch.sigmoid(difference)
-        attended = own * value + (1 - own) * value[own_promoter]
+        attended = own * value + (1 - own) * of_promoter[1]
         attended = attended.index_copy(0, promoter, to_promoters)
         return self._feedforward(rows + self.attention_output(attended.flatten(1))), attention
 

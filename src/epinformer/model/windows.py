@@ -75,12 +75,8 @@ def lay_out(codes: Tensor, lengths: Tensor, sequence_length: int, kernel: int) -
     device = codes.device
     lengths = torch.nn.functional.pad(lengths, (0, 1))
     start = sequence_length // 2 - lengths // 2
-    positions = sequence_length // STRIDE
-    first = (torch.div(start - REACH, STRIDE, rounding_mode="floor") - 1).clamp(min=0)
-    last = (torch.div(start + lengths + REACH + STRIDE - 1, STRIDE, rounding_mode="floor") + 1).clamp(max=positions)
-    first, last = first * (lengths > 0), last * (lengths > 0)
-    last[-1] = positions
-    size = last - first
+    first, size = _spans(lengths, sequence_length)
+    size[-1] = sequence_length // STRIDE
     offset = torch.nn.functional.pad(torch.cumsum(size + 1, 0), (1, 0))
     total = int(offset[-1]) * STRIDE
 
@@ -105,6 +101,50 @@ def lay_out(codes: Tensor, lengths: Tensor, sequence_length: int, kernel: int) -
     return Windows(rank[kmers], present.nonzero().squeeze(1), first, size, offset)
 
 
+def _spans(lengths: Tensor, sequence_length: int) -> tuple[Tensor, Tensor]:
+    """First position and number of positions of each sequence's window, as in `Windows`."""
+    start = sequence_length // 2 - lengths // 2
+    positions = sequence_length // STRIDE
+    first = (torch.div(start - REACH, STRIDE, rounding_mode="floor") - 1).clamp(min=0)
+    last = (torch.div(start + lengths + REACH + STRIDE - 1, STRIDE, rounding_mode="floor") + 1).clamp(max=positions)
+    first, last = first * (lengths > 0), last * (lengths > 0)
+    return first, last - first
+
+
+def kept_spans(lengths: Tensor, sequence_length: int) -> tuple[Tensor, Tensor]:
+    """Which output positions the bases of sequences can change.
+
+    Parameters
+    ----------
+    lengths
+        (S,) int64: bases of each sequence.
+    sequence_length
+        Length in bp of the window in which a sequence is centred.
+
+    Returns
+    -------
+    first, count
+        (S,) int64 each: ``count`` positions from ``first``; none for a sequence without bases.
+    """
+    first, size = _spans(lengths, sequence_length)
+    return _trimmed(first, size, sequence_length // STRIDE)
+
+
+def _trimmed(first: Tensor, size: Tensor, positions: int) -> tuple[Tensor, Tensor]:
+    """Windows without the positions at their ends that the convolutions' zero padding disturbs."""
+    left = (first > 0).long()
+    right = (first + size < positions).long()
+    return first + left, (size - left - right).clamp(min=0)
+
+
+def kmer_one_hot(kmers: Tensor, kernel: int) -> Tensor:
+    """(U, 4 kernel) float32: the bases of k-mers numbered as in `Windows`, base by base; N 0.25 each, no base 0."""
+    alphabet = torch.cat([torch.eye(4), torch.full((1, 4), 0.25), torch.zeros(1, 4)]).to(kmers.device)
+    powers = CODES ** torch.arange(kernel - 1, -1, -1, device=kmers.device)
+    digits = torch.div((kmers - 1).clamp(min=0)[:, None], powers, rounding_mode="floor") % CODES
+    return alphabet[digits].flatten(1)
+
+
 def kept_positions(first: Tensor, size: Tensor, positions: int) -> tuple[Tensor, Tensor, Tensor]:
     """Which computed positions count, for consecutive windows of a row.
 
@@ -121,12 +161,10 @@ def kept_positions(first: Tensor, size: Tensor, positions: int) -> tuple[Tensor,
         (K,) int64 each: position ``position`` of sequence ``sequence`` stands at ``source`` in the row, counted from
         the first of these windows.
     """
-    trim_left = (first > 0).long()
-    trim_right = (first + size < positions).long()
-    count = (size - trim_left - trim_right).clamp(min=0)
+    begin, count = _trimmed(first, size, positions)
     sequence = torch.repeat_interleave(torch.arange(len(size), device=size.device), count)
     within = torch.arange(len(sequence), device=size.device) - (torch.cumsum(count, 0) - count)[sequence]
-    within += trim_left[sequence]
+    within += (begin - first)[sequence]
     offset = torch.cumsum(size + 1, 0) - (size + 1)
     return sequence, first[sequence] + within, offset[sequence] + within
 

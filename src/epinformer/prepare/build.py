@@ -24,8 +24,9 @@ from epinformer.inputs.regions import aligned_counts, read_counts, read_regions,
 from epinformer.prepare.activity import activity, activity_words, mean_rpm, promoter_counts
 from epinformer.prepare.contact import abc_denominators, abc_scores, joined_contacts, powerlaw_contact
 from epinformer.prepare.elements import element_table
+from epinformer.prepare.encoder_windows import encoder_windows, window_stream
 from epinformer.prepare.gene_table import add_expression, add_half_life, require_genes
-from epinformer.prepare.pairs import make_pairs
+from epinformer.prepare.pairs import FARTHEST_TSS, make_pairs, other_tss_distances
 from epinformer.prepare.sequence import drop_outside, refuse_outside, sequence_stream
 from epinformer.prepare.steps import Filters, Progress, Share
 
@@ -35,7 +36,7 @@ logger = logging.getLogger(__name__)
 def prepare(
     config: PrepareConfig, output: str | Path, *, overwrite: bool = False, progress: Progress | None = None
 ) -> Manifest:
-    """Make a dataset of counted tables and, if there is one, a genome.
+    """Make a dataset of counted tables, a genome if there is one, and windows around peaks if they are asked for.
 
     Parameters
     ----------
@@ -69,9 +70,10 @@ def prepare(
     inputs = _checked_inputs(config, share)
     share.step(0.3 if config.genome else 0.7)
     genes, elements, given, words = _counted(config, share)
+    tss = genes[["chrom", "tss"]]
     genes, half_life_words = add_half_life(genes, config, filters)
     genes, expression_words = add_expression(genes, config, filters)
-    words |= half_life_words | expression_words
+    words |= half_life_words | expression_words | {"length": "end - start of the interval as given, in bp"}
 
     # The ABC score's sum is over all candidates, also those that a locus of a genome leaves out.
     candidates = elements
@@ -95,8 +97,14 @@ def prepare(
             )
         share.step(0.1)
         genes, elements = genes.reset_index(drop=True), elements.reset_index(drop=True)
-        pairs, pair_words = _paired(config, genes, elements, candidates, filters)
+        pairs, pair_words = _paired(config, genes, elements, candidates, tss, filters)
         words |= pair_words
+        windows = window_codes = None
+        if config.encoder_windows is not None and genome is not None:
+            share.step(0.25)
+            windows, window_words = encoder_windows(config, genome, genes["chrom"].unique(), filters, share)
+            words |= window_words
+            window_codes = window_stream(windows, genome, share)
         manifest = Manifest(
             assembly=config.assembly,
             cell_type=config.cell_type,
@@ -106,9 +114,19 @@ def prepare(
             filters=filters.steps,
             transforms=words,
         )
-        share.step(1.0)
+        share.step(1.0 if windows is None else 0.15)
         stream = None if genome is None else sequence_stream(genes, elements, genome, share)
-        write_dataset(output, manifest, _ordered(genes), elements, pairs, stream, overwrite=overwrite)
+        write_dataset(
+            output,
+            manifest,
+            _ordered(genes),
+            elements,
+            pairs,
+            stream,
+            windows=windows,
+            window_codes=window_codes,
+            overwrite=overwrite,
+        )
     share.report(1, 1)
     return read_manifest(output)
 
@@ -239,7 +257,12 @@ def _in_style(table: pd.DataFrame, genes: pd.DataFrame, path: Path) -> pd.DataFr
 
 
 def _paired(
-    config: PrepareConfig, genes: pd.DataFrame, elements: pd.DataFrame, candidates: pd.DataFrame, filters: Filters
+    config: PrepareConfig,
+    genes: pd.DataFrame,
+    elements: pd.DataFrame,
+    candidates: pd.DataFrame,
+    tss: pd.DataFrame,
+    filters: Filters,
 ) -> tuple[pd.DataFrame, dict[str, str]]:
     """Pairs with distance, contact and ABC score, and column -> how it was made."""
     settings = config.pairs
@@ -251,6 +274,7 @@ def _paired(
         max_elements=settings.max_elements,
     )
     pairs = made.table
+    pairs["other_tss_distance"] = other_tss_distances(pairs, genes, elements, tss)
     if settings.max_elements is not None:
         filters.record("pairs", f"beyond a gene's {settings.max_elements} nearest elements", made.in_range, len(pairs))
     alone = len(genes) - pairs["gene_index"].nunique()
@@ -263,6 +287,8 @@ def _paired(
     )
     words = {
         "distance": "element midpoint - TSS in bp, positive downstream in the gene's direction",
+        "other_tss_distance": "bp from the element's midpoint to the nearest TSS of the gene table that is not the "
+        f"gene's own, at most {FARTHEST_TSS:,}",
         "powerlaw_contact": "exp(5.9594510 - 1.0242386 * ln(max(|distance|, 5000) + 1))",
         "abc_score": "activity * powerlaw_contact / sum of it over all candidate elements within 5 Mb of the TSS, "
         "promoters not treated specially",

@@ -24,8 +24,8 @@ def element_table(regions: pd.DataFrame, path: str | Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        element_id (`chrom:start-end` as given), chrom, start, end; those longer than 2 kb are cut to their midpoint
-        ± 1,000 bp, which leaves the midpoint where it was.
+        element_id (`chrom:start-end` as given), chrom, start, end, length (bp, as given); those longer than 2 kb are
+        cut to their midpoint ± 1,000 bp, which leaves the midpoint where it was.
 
     Raises
     ------
@@ -40,6 +40,7 @@ def element_table(regions: pd.DataFrame, path: str | Path) -> pd.DataFrame:
             "chrom": regions["chrom"].to_numpy(),
             "start": start,
             "end": end,
+            "length": (regions["end"] - regions["start"]).to_numpy(np.int32),
         }
     )
 

@@ -10,6 +10,9 @@ import pandas as pd
 
 from epinformer.prepare.elements import midpoints
 
+FARTHEST_TSS = 1_000_000
+"""The farthest that `other_tss_distances` tells, in bp."""
+
 # Candidates held at once: bounds the memory, whatever the number of genes and elements.
 _CHUNK_PAIRS = 1_000_000
 
@@ -85,6 +88,43 @@ def make_pairs(
         tables.append(pd.DataFrame({"gene_index": empty, "element_index": empty, "distance": empty}))
     table = pd.concat(tables).sort_values("gene_index", kind="stable", ignore_index=True)
     return Pairs(table, in_range, genes_capped)
+
+
+def other_tss_distances(
+    pairs: pd.DataFrame, genes: pd.DataFrame, elements: pd.DataFrame, tss: pd.DataFrame
+) -> np.ndarray:
+    """How far each pair's element is from the nearest TSS that is not the gene's own.
+
+    Parameters
+    ----------
+    pairs
+        gene_index, element_index.
+    genes, elements
+        The tables that these point into: chrom and tss; chrom, start, end.
+    tss
+        chrom and tss of all genes known, perhaps more than ``genes``.
+
+    Returns
+    -------
+    ndarray
+        int32 (pairs,): bp from the element's midpoint, at most `FARTHEST_TSS`, which also stands for none.
+    """
+    gene, element = pairs["gene_index"].to_numpy(), pairs["element_index"].to_numpy()
+    own = genes["tss"].to_numpy(np.int64)[gene]
+    middle = midpoints(elements)[element]
+    found = np.full(len(pairs), FARTHEST_TSS, dtype=np.int64)
+    rows_of_tss = rows_by_chromosome(tss)
+    for chrom, rows in rows_by_chromosome(genes.iloc[gene]).items():
+        positions = np.unique(tss["tss"].to_numpy(np.int64)[rows_of_tss[chrom]]) if chrom in rows_of_tss else own[:0]
+        right = np.searchsorted(positions, middle[rows])
+        # The gene's own may be the nearest on either side, so the next one beyond counts too.
+        for step in (-2, -1, 0, 1):
+            at = right + step
+            inside = (at >= 0) & (at < len(positions))
+            near = positions[at.clip(0, max(len(positions) - 1, 0))] if len(positions) else middle[rows]
+            distance = np.where(inside & (near != own[rows]), np.abs(near - middle[rows]), FARTHEST_TSS)
+            found[rows] = np.minimum(found[rows], distance)
+    return found.astype(np.int32)
 
 
 def neighbours(

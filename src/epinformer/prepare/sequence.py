@@ -84,11 +84,15 @@ def refuse_outside(
 ) -> None:
     """Raise InputError if a promoter or an element, as it is given and not as it is cut, lies outside the genome."""
     named = genes["gene_id"] + " with its TSS at " + genes["chrom"] + ":" + genes["tss"].astype("str")
-    _refuse("genes", named, genes["chrom"], genes_with_promoter(genes, genome), genome, gene_path)
-    _refuse("elements", region_names(given), given["chrom"], intervals_inside(given, genome), genome, element_path)
+    refuse_uncovered("genes", named, genes["chrom"], genes_with_promoter(genes, genome), genome, gene_path)
+    inside = intervals_inside(given, genome)
+    refuse_uncovered("elements", region_names(given), given["chrom"], inside, genome, element_path)
 
 
-def _refuse(what: str, names: pd.Series, chroms: pd.Series, inside: np.ndarray, genome: Genome, path: Path) -> None:
+def refuse_uncovered(
+    what: str, names: pd.Series, chroms: pd.Series, inside: np.ndarray, genome: Genome, path: Path
+) -> None:
+    """Raise InputError unless all are inside the genome, naming the first that is not and what the genome has there."""
     if inside.all():
         return
     row = int((~inside).argmax())

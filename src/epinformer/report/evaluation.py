@@ -13,11 +13,11 @@ from epinformer.files import atomic_file
 from epinformer.report.figures import scatter
 
 
-def summary(evaluation: Evaluation) -> str:
-    """A short table of the metrics, and the notes, as plain text."""
+def summary(evaluation: Evaluation, what: str = "genes") -> str:
+    """A short table of the metrics, and the notes, as plain text; ``what`` names the rows."""
     left_out = f", {evaluation.without_observed:,} without an observed value left out"
     lines = [
-        f"{evaluation.pooled.n:,} of {evaluation.genes:,} genes"
+        f"{evaluation.pooled.n:,} of {evaluation.genes:,} {what}"
         + (left_out if evaluation.without_observed else "")
         + f", {evaluation.chromosomes} chromosome{'s' if evaluation.chromosomes > 1 else ''}",
         "",
@@ -50,13 +50,17 @@ def write_evaluation(evaluation: Evaluation, folder: str | Path) -> None:
     title += f"Spearman {_number(pooled.spearman).strip()}, R² {_number(pooled.r2).strip()}"
     figure = scatter(table["observed"], table["predicted"], title=title)
     # Both are written under temporary names before the first is renamed.
-    with _made(folder), atomic_file(folder / "metrics.json") as metrics, atomic_file(folder / "scatter.png") as picture:
+    with (
+        made_folder(folder),
+        atomic_file(folder / "metrics.json") as metrics,
+        atomic_file(folder / "scatter.png") as picture,
+    ):
         metrics.write_text(to_json(evaluation), encoding="utf-8")
         figure.savefig(picture)
 
 
 @contextlib.contextmanager
-def _made(folder: Path) -> Iterator[None]:
+def made_folder(folder: Path) -> Iterator[None]:
     """Make a folder and its parents, and remove again those that were not there if the block fails."""
     new = [path for path in (folder, *folder.parents) if not path.exists()]
     try:

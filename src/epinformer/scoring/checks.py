@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 
 import numpy as np
 
+from epinformer.dataset.assembly import same_assembly
 from epinformer.dataset.batch import missing_features
+from epinformer.dataset.limits import PairLimits
 from epinformer.dataset.store import SEQUENCE_LENGTH, Dataset
 from epinformer.errors import DatasetError, ModelError
 from epinformer.model.checkpoint import LoadedModel
-
-logger = logging.getLogger(__name__)
-
-# Two names for one sequence of the chromosomes.
-_ASSEMBLIES = {"grch38": "hg38", "grch37": "hg19", "grcm38": "mm10", "grcm39": "mm39"}
 
 
 def common_target(models: Sequence[LoadedModel]) -> str | None:
@@ -39,6 +35,26 @@ def common_target(models: Sequence[LoadedModel]) -> str | None:
     return targets.pop()
 
 
+def common_limits(models: Sequence[LoadedModel]) -> PairLimits:
+    """The limits of pairs that all models were trained within.
+
+    Raises
+    ------
+    ModelError
+        They were trained within different ones, so that one table of pairs cannot serve all.
+    """
+    limits = {model.info.config.limits for model in models if model.info.config.elements}
+    if len(limits) > 1:
+        raise ModelError(
+            "the models look at different pairs of a gene",
+            source=models[0].path,
+            count=len(limits),
+            first=next(iter(limits)),
+            fix="Predict with each alone",
+        )
+    return limits.pop() if limits else PairLimits()
+
+
 def check_fit(loaded: LoadedModel, dataset: Dataset) -> None:
     """Refuse a model that cannot read this dataset.
 
@@ -57,17 +73,17 @@ def check_fit(loaded: LoadedModel, dataset: Dataset) -> None:
             fix="Give an expression model",
         )
     assembly = loaded.info.assembly
-    if assembly is not None and _canonical(assembly) != _canonical(dataset.manifest.assembly):
+    if assembly is not None and not same_assembly(assembly, dataset.manifest.assembly):
         raise DatasetError(
             f"is of assembly {dataset.manifest.assembly}, but the model was trained on {assembly}",
             source=dataset.path,
             fix="Prepare the dataset from files of the model's assembly",
         )
-    if not dataset.has_sequence:
+    if config.sequence == "bases" and not dataset.has_sequence:
         raise DatasetError(
             "has no sequence, which the model needs", source=dataset.path, fix="Prepare it with `genome:`"
         )
-    if config.sequence_length != SEQUENCE_LENGTH:
+    if config.sequence == "bases" and config.sequence_length != SEQUENCE_LENGTH:
         raise ModelError(
             f"reads windows of {config.sequence_length:,} bp, but datasets hold {SEQUENCE_LENGTH:,}",
             source=loaded.path,
@@ -100,26 +116,3 @@ def check_finite(predicted: np.ndarray, loaded: LoadedModel, dataset: Dataset, g
             first=dataset.genes["gene_id"].iloc[genes[int(np.flatnonzero(wrong)[0])]],
             fix="Look for extreme signals in the dataset with `epinformer inspect`",
         )
-
-
-def warn_if_seen(loaded: LoadedModel, dataset: Dataset, genes: np.ndarray) -> None:
-    """Say so when a model predicts genes of chromosomes that it has learned from."""
-    fold = loaded.info.fold
-    if fold is None:
-        logger.info("%s does not say which chromosomes it was trained on", loaded.path)
-        return
-    chroms = dataset.genes["chrom"].iloc[genes].astype(str).str.removeprefix("chr")
-    seen = int((~chroms.isin(fold.test)).sum())
-    if seen:
-        logger.warning(
-            "%s was trained or validated on the chromosomes of %s of these %s genes; "
-            "their predictions are no held-out ones (it tests on %s)",
-            loaded.path,
-            f"{seen:,}",
-            f"{len(genes):,}",
-            ", ".join(fold.test),
-        )
-
-
-def _canonical(assembly: str) -> str:
-    return _ASSEMBLIES.get(assembly.lower(), assembly.lower())

@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import itertools
 import logging
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
+from pandas.api.extensions import ExtensionArray
 
 from epinformer.dataset.batch import Batch, sequence_codes
 from epinformer.dataset.folds import test_fold
+from epinformer.dataset.limits import limited
 from epinformer.dataset.store import Dataset
 from epinformer.errors import DatasetError, EpinformerError, ModelError
 from epinformer.model.checkpoint import LoadedModel
+from epinformer.model.config import ModelConfig
 from epinformer.model.epinformer import Embeddings, EPInformer
-from epinformer.scoring.checks import check_finite, check_fit, common_target, warn_if_seen
+from epinformer.model.hardware import Precision, arithmetic, named_device
+from epinformer.scoring.checks import check_finite, check_fit, common_limits, common_target
+from epinformer.scoring.held_out import by_held_out, held_out_genes
 from epinformer.scoring.selection import gene_indices
 
 logger = logging.getLogger(__name__)
-
-Precision = Literal["32", "bf16"]
 
 # Sequences whose codes are held at a time, and genes that pass through the interaction at a time: memory stays flat.
 _CHUNK_BASES = 4_000_000
@@ -37,10 +39,11 @@ class Predictions(NamedTuple):
     Attributes
     ----------
     table
-        G rows in the dataset's order: gene_id, chrom, tss, strand, fold (the paper's fold that tests the gene's
-        chromosome), observed (missing where the dataset has no such column), predicted (mean over models), gene_name,
-        elements (how many the model saw); with several models also predicted_sd (sample standard deviation) and
-        ``predicted_<i>`` of each.
+        G rows in the dataset's order: gene_id, chrom, tss, strand, fold (that which tests the gene's chromosome),
+        observed (missing where the dataset has no such column), predicted (mean over the models that predict the gene),
+        gene_name, elements (how many the model saw), held_out (whether the models that predict the gene had held out
+        its chromosome; missing where they do not say); with several models also predicted_sd (sample standard
+        deviation) and ``predicted_<i>`` of each, missing where another predicts the gene.
     attention
         None, or one row for each pair of these genes, nearest first: gene_id, element_id, chrom, start, end,
         distance, and ``attention_layer<l>``, the promoter's attention to the element, mean over heads and models.
@@ -59,16 +62,20 @@ def predict(
     precision: Precision = "32",
     attention: bool = False,
     observed: str | None = None,
+    allow_leakage: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Predictions:
     """Predict expression; every distinct sequence is encoded once a model.
+
+    A gene is predicted by those of the models whose fold tests its chromosome, so that the models of a
+    cross-validation together give held-out predictions of all genes.
 
     Parameters
     ----------
     models
         One or more expression models with the same target.
     dataset
-        With sequence, and with the features that the models read.
+        With the features that the models read, and with sequence if they read it.
     genes
         Ids (or unambiguous names) of the genes to predict; all by default.
     device
@@ -80,13 +87,18 @@ def predict(
         Also return the promoters' attention.
     observed
         Column of the dataset's genes to compare with; by default the models' target.
+    allow_leakage
+        Predict every gene with every model, also genes of chromosomes that the models have learned from;
+        ``held_out`` says which those are.
     progress
         Called with (done, total), in sequences over all models.
 
     Raises
     ------
+    LeakageError
+        No model held out the chromosomes of some of these genes, and ``allow_leakage`` is false.
     ModelError
-        No expression model, models with different targets, or a prediction that is not finite.
+        No expression model, models with different targets or limits, or a prediction that is not finite.
     DatasetError
         Another assembly than the model's, or a feature that is missing.
     InputError
@@ -101,69 +113,70 @@ def predict(
                 source=model.path,
                 fix="Leave --attention out",
             )
+    dataset = limited(dataset, common_limits(models))
     indices = gene_indices(dataset, genes)
-    place = _device(device)
-    dtype = _dtype(precision, place)
+    place = named_device(device)
+    dtype = arithmetic(precision, place)
+    held_out = held_out_genes(models, dataset, indices)
+    predicts = by_held_out(held_out, models, dataset, indices, allow_leakage=allow_leakage)
 
-    sequences = _needed_sequences(dataset, indices, any(model.model.config.elements for model in models))
-    total = len(sequences) * len(models)
-    predicted = np.empty((len(models), len(indices)))
+    needed = [
+        _needed_sequences(dataset, indices[mask], model.info.config)
+        for model, mask in zip(models, predicts, strict=True)
+    ]
+    total = max(sum(map(len, needed)), 1)
+    predicted = np.full((len(models), len(indices)), np.nan)
     attentions: list[np.ndarray] = []
-    for number, loaded in enumerate(models):
-        network = loaded.model
-        assert isinstance(network, EPInformer)
-        told = None if progress is None else _shifted(progress, number * len(sequences), total)
-        # Before the long work, because this is where a missing value shows.
-        batch = Batch.from_dataset(
-            dataset,
-            indices,
-            pair_features=network.config.pair_features,
-            gene_features=network.config.gene_features,
-            elements=network.config.elements,
-            sequences=sequences,
-        )
-        with _evaluating(network, place), torch.inference_mode():
-            embeddings = _embed(network, dataset, sequences, dtype, told)
-            parts = [batch.part(i, min(i + _CHUNK_GENES, len(batch))) for i in range(0, len(batch), _CHUNK_GENES)]
-            results = [_run(network, part.to(place), embeddings, attention) for part in parts]
-        predicted[number] = np.concatenate([values for values, _ in results])
+    before = 0
+    for number, (loaded, mask, sequences) in enumerate(zip(models, predicts, needed, strict=True)):
+        told = None if progress is None else _shifted(progress, before, total)
+        values, rows = _predict_one(loaded, dataset, indices[mask], sequences, place, dtype, attention, told)
+        predicted[number, mask] = values
+        before += len(sequences)
         if attention:
-            attentions.append(np.concatenate([rows for _, rows in results]))
-        check_finite(predicted[number], loaded, dataset, indices)
-        warn_if_seen(loaded, dataset, indices)
-
-    table = _table(dataset, indices, predicted, _observed(dataset, target, observed))
+            attentions.append(_on_all_pairs(dataset, indices, mask, rows))
+    fold, status = _folds(dataset, indices, models, predicts, held_out)
+    table = _table(dataset, indices, predicted, _observed(dataset, target, observed), fold, status)
     return Predictions(table, _attention_table(dataset, indices, attentions) if attention else None)
 
 
-def _device(device: str) -> torch.device:
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if re.fullmatch(r"cpu|cuda(:\d+)?", device) is None:
-        raise EpinformerError(f"there is no device '{device}'", fix="Use auto, cpu, cuda or cuda:<number>")
-    place = torch.device(device)
-    if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
-        raise EpinformerError(
-            f"device '{device}' is not there: {torch.cuda.device_count()} CUDA devices are available",
-            fix="Use --device cpu or auto",
-        )
-    return place
+def _predict_one(
+    loaded: LoadedModel,
+    dataset: Dataset,
+    genes: np.ndarray,
+    sequences: np.ndarray,
+    place: torch.device,
+    dtype: torch.dtype,
+    attention: bool,
+    progress: Callable[[int], None] | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Predictions (g,) of one model, and the promoters' attention to each element (pairs, layers) where asked for."""
+    network = loaded.model
+    assert isinstance(network, EPInformer)
+    # Before the long work, because this is where a missing value shows.
+    batch = Batch.from_dataset(
+        dataset,
+        genes,
+        pair_features=network.config.pair_features,
+        gene_features=network.config.gene_features,
+        elements=network.config.elements,
+        sequences=np.arange(dataset.n_genes + dataset.n_elements) if network.encoder is None else sequences,
+    )
+    with _evaluating(network, place), torch.inference_mode():
+        embeddings = None if network.encoder is None else _embed(network, dataset, sequences, dtype, progress)
+        parts = [batch.part(i, min(i + _CHUNK_GENES, len(batch))) for i in range(0, len(batch), _CHUNK_GENES)]
+        results = [_run(network, part.to(place), embeddings, attention) for part in parts]
+    values = np.concatenate([np.zeros(0), *(values for values, _ in results)])
+    check_finite(values, loaded, dataset, genes)
+    layers = network.config.layers
+    return values, np.concatenate([np.zeros((0, layers)), *(rows for _, rows in results)]) if attention else np.zeros(0)
 
 
-def _dtype(precision: Precision, device: torch.device) -> torch.dtype:
-    if precision == "32":
-        return torch.float32
-    if device.type == "cpu" and not (
-        torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    ):
-        logger.warning("this processor has no bfloat16 instructions and would be slower with it: computing in 32 bits")
-        return torch.float32
-    return torch.bfloat16
-
-
-def _needed_sequences(dataset: Dataset, genes: np.ndarray, elements: bool) -> np.ndarray:
-    """(S,) ascending numbers of the sequences that these genes' rows show."""
-    if not elements:
+def _needed_sequences(dataset: Dataset, genes: np.ndarray, config: ModelConfig) -> np.ndarray:
+    """(S,) ascending numbers of the sequences that a model reads for these genes."""
+    if config.sequence == "none":
+        return genes[:0]
+    if not config.elements:
         return genes
     wanted = np.zeros(dataset.n_genes, dtype=bool)
     wanted[genes] = True
@@ -192,7 +205,9 @@ def _embed(
     return Embeddings(torch.cat([part.sequences for part in parts]), parts[-1].empty)
 
 
-def _run(network: EPInformer, batch: Batch, embeddings: Embeddings, attention: bool) -> tuple[np.ndarray, np.ndarray]:
+def _run(
+    network: EPInformer, batch: Batch, embeddings: Embeddings | None, attention: bool
+) -> tuple[np.ndarray, np.ndarray]:
     """Predictions (G,), and the promoters' attention to each element (pairs, layers) where asked for."""
     output = network(batch, embeddings)
     flat = np.zeros((0, 0))
@@ -245,19 +260,58 @@ def _observed(dataset: Dataset, target: str | None, column: str | None) -> np.nd
     return np.full(dataset.n_genes, np.nan)
 
 
-def _table(dataset: Dataset, genes: np.ndarray, predicted: np.ndarray, observed: np.ndarray) -> pd.DataFrame:
+def _table(
+    dataset: Dataset,
+    genes: np.ndarray,
+    predicted: np.ndarray,
+    observed: np.ndarray,
+    fold: ExtensionArray,
+    held_out: ExtensionArray,
+) -> pd.DataFrame:
     rows = dataset.genes.iloc[genes].reset_index(drop=True)
     table = rows[["gene_id", "chrom", "tss", "strand"]].copy()
-    table["fold"] = test_fold(table["chrom"])
+    table["fold"] = fold
     table["observed"] = observed[genes]
-    table["predicted"] = predicted.mean(0)
+    known = np.isfinite(predicted).sum(0)
+    table["predicted"] = np.nansum(predicted, 0) / known
     table["gene_name"] = rows["gene_name"]
     table["elements"] = np.diff(dataset.pair_offsets)[genes]
+    table["held_out"] = held_out
     if len(predicted) > 1:
-        table["predicted_sd"] = predicted.std(0, ddof=1)
+        deviations = np.nansum((predicted - table["predicted"].to_numpy()) ** 2, 0)
+        table["predicted_sd"] = np.sqrt(
+            np.divide(deviations, known - 1, where=known > 1, out=np.full(len(known), np.nan))
+        )
         for number, values in enumerate(predicted, start=1):
             table[f"predicted_{number}"] = values
     return table
+
+
+def _folds(
+    dataset: Dataset,
+    genes: np.ndarray,
+    models: Sequence[LoadedModel],
+    predicts: list[np.ndarray],
+    held_out: list[np.ndarray | None],
+) -> tuple[ExtensionArray, ExtensionArray]:
+    """For each gene (g,) the fold that tests it, by the models or else the paper's, and whether it was held out."""
+    fold = np.asarray(test_fold(dataset.genes["chrom"].iloc[genes]), dtype=object)
+    seen, unknown = np.zeros((2, len(genes)), dtype=bool)
+    for model, mask, held in zip(models, predicts, held_out, strict=True):
+        if held is None or model.info.fold is None:
+            unknown |= mask
+        else:
+            fold[held] = model.info.fold.name
+            seen |= mask & ~held
+    return pd.array(fold, dtype="str"), pd.arrays.BooleanArray(~seen, unknown & ~seen)
+
+
+def _on_all_pairs(dataset: Dataset, genes: np.ndarray, mask: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Attention (pairs of all genes, layers) with NaN for the pairs of genes that the model did not predict."""
+    of_genes = np.repeat(mask, np.diff(dataset.pair_offsets)[genes])
+    spread = np.full((len(of_genes), rows.shape[1]), np.nan)
+    spread[of_genes] = rows
+    return spread
 
 
 def _attention_table(dataset: Dataset, genes: np.ndarray, attentions: list[np.ndarray]) -> pd.DataFrame:
@@ -268,6 +322,6 @@ def _attention_table(dataset: Dataset, genes: np.ndarray, attentions: list[np.nd
         **{name: elements[name].to_numpy() for name in ("element_id", "chrom", "start", "end")},
         "distance": pairs["distance"].to_numpy(),
     }
-    mean = np.mean(attentions, axis=0)
+    mean = np.nansum(attentions, axis=0) / np.isfinite(attentions).sum(0)
     columns |= {f"attention_layer{layer + 1}": mean[:, layer] for layer in range(mean.shape[1])}
     return pd.DataFrame(columns)

@@ -1,0 +1,1 @@
+"""Predictors that know less, which every model is compared with."""

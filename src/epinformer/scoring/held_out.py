@@ -1,0 +1,69 @@
+"""Which model may be judged on which gene: only those that held out its chromosome."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+
+from epinformer.dataset.store import Dataset
+from epinformer.errors import LeakageError
+from epinformer.model.checkpoint import LoadedModel
+
+logger = logging.getLogger(__name__)
+
+
+def held_out_genes(models: Sequence[LoadedModel], dataset: Dataset, genes: np.ndarray) -> list[np.ndarray | None]:
+    """Say for each model and each of these genes (g,) whether the model's fold tests the gene's chromosome.
+
+    None for a model that does not say what it was trained on.
+    """
+    chroms = dataset.genes["chrom"].iloc[genes]
+    folds = [model.info.fold for model in models]
+    return [None if fold is None else ~fold.fold().seen(chroms) for fold in folds]
+
+
+def by_held_out(
+    held_out: Sequence[np.ndarray | None],
+    models: Sequence[LoadedModel],
+    dataset: Dataset,
+    genes: np.ndarray,
+    *,
+    allow_leakage: bool,
+) -> list[np.ndarray]:
+    """Which genes (g,) each model predicts: those that it held out, or with ``allow_leakage`` all.
+
+    A model that does not say what it was trained on predicts all genes, and the log says so.
+
+    Raises
+    ------
+    LeakageError
+        For some genes there is no model that held out their chromosome, and ``allow_leakage`` is false.
+    """
+    everything = np.ones(len(genes), dtype=bool)
+    for model, held in zip(models, held_out, strict=True):
+        if held is None:
+            logger.warning("%s does not say which chromosomes it was trained on", model.path)
+    masks = [everything if held is None else held for held in held_out]
+    seen = ~np.any(masks, axis=0)
+    if not seen.any():
+        return masks
+    if allow_leakage:
+        logger.warning(
+            "%s of %s genes lie on chromosomes that the models have learned from; their predictions are no held-out "
+            "ones (held_out is False)",
+            f"{seen.sum():,}",
+            f"{len(genes):,}",
+        )
+        return [everything] * len(models)
+    first = dataset.genes.iloc[genes[int(seen.argmax())]]
+    tested = sorted({chrom for model in models if model.info.fold is not None for chrom in model.info.fold.test})
+    raise LeakageError(
+        f"no model given held out the chromosomes of some of these genes (tested: {', '.join(tested)})",
+        source=models[0].path,
+        count=int(seen.sum()),
+        first=f"{first['gene_id']} on {first['chrom']}",
+        fix="Name the genes to predict with --genes, give the models of all folds, or pass --allow-leakage, which the "
+        "result will say",
+    )

@@ -1,0 +1,1 @@
+"""A made-up world with known enhancers, motifs and effects, written as the files that a lab would have."""
