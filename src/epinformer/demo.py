@@ -28,10 +28,11 @@ logger = logging.getLogger(__name__)
 Meter = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
 
 FOLDS = ("1", "2")
-PRETRAIN = ("fit.max_epochs=6", "fit.batch=64", "fit.learning_rate=0.002", "fit.precision=bf16")
+SCHEDULE = ("fit.schedule=cosine", "fit.warmup=0.1", "fit.patience=null", "fit.keep=last", "fit.precision=bf16")
+PRETRAIN = ("fit.max_epochs=4", "fit.batch=64", "fit.learning_rate=0.002", *SCHEDULE)
 TRAIN = (
     *("encoder=encoders", "encoder.freeze=true"),
-    *("fit.batch=32", "fit.max_epochs=12", "fit.min_steps=0", "fit.patience=4", "fit.precision=bf16", "seeds=[1]"),
+    *("fit.batch=32", "fit.max_epochs=40", "fit.min_steps=0", "fit.precision=bf16", "seeds=[1]"),
 )
 """What the demonstration changes of the presets: training for minutes, not hours, on few genes."""
 

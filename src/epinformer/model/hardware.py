@@ -34,11 +34,17 @@ class Hardware(NamedTuple):
         return self.share()["rank"] == 0
 
     def share(self) -> dict[str, int]:
-        """``rank`` of this process and ``world``, the number of processes, as the launcher tells."""
+        """``rank`` of this process and ``world``, the number of processes, as their launcher tells them."""
         if self.processes == 1:
             return {"rank": 0, "world": 1}
-        local, node = int(os.environ.get("LOCAL_RANK", 0)), int(os.environ.get("NODE_RANK", 0))
-        return {"rank": node * self.devices + local, "world": self.processes}
+        told = os.environ.get
+        if "RANK" in os.environ:  # torchrun
+            rank = int(told("RANK", 0))
+        elif int(told("SLURM_NTASKS", 1)) > 1:  # srun
+            rank = int(told("SLURM_PROCID", 0))
+        else:  # Lightning starts the others itself
+            rank = int(told("NODE_RANK", 0)) * self.devices + int(told("LOCAL_RANK", 0))
+        return {"rank": rank, "world": self.processes}
 
 
 def training_hardware(device: str = "auto", devices: int = 1, nodes: int = 1) -> Hardware:

@@ -90,7 +90,8 @@ def _test(run: Run, fold: Fold, paths: list[Path]) -> pd.DataFrame:
     """What the fold's models and the baselines predict for the genes that it tests."""
     parts = fold_genes(run.dataset, run.genes, fold)
     examples = GeneExamples(run.dataset, run.network, parts.test)
-    predicted = np.stack([_predicted(load_model(path).model, examples) for path in paths])
+    place = torch.device(run.hardware.accelerator)
+    predicted = np.stack([_predicted(load_model(path, place).model, examples, place) for path in paths])
     table = run.dataset.genes.iloc[parts.test][["gene_id", "gene_name", "chrom"]].reset_index(drop=True)
     table["fold"] = fold.name
     table["observed"] = run.dataset.genes[run.target].to_numpy(np.float64)[parts.test]
@@ -102,13 +103,13 @@ def _test(run: Run, fold: Fold, paths: list[Path]) -> pd.DataFrame:
     return table
 
 
-def _predicted(network: Any, examples: GeneExamples) -> np.ndarray:
-    """(n,) predictions of a network in evaluation mode."""
+def _predicted(network: Any, examples: GeneExamples, place: torch.device) -> np.ndarray:
+    """(n,) predictions of a network in evaluation mode, which is at that place."""
     values = []
     with torch.inference_mode():
         for begin in range(0, len(examples), _GENES_AT_A_TIME):
             some = list(range(begin, min(begin + _GENES_AT_A_TIME, len(examples))))
-            values.append(network(examples.__getitems__(some).batch).prediction.numpy())
+            values.append(network(examples.__getitems__(some).batch.to(place)).prediction.cpu().numpy())
     return np.concatenate(values).astype(np.float64)
 
 

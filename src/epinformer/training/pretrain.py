@@ -121,7 +121,7 @@ def pretrain(
         path = _pretrain_fold(dataset, windows, target, output, fold, config, hardware, told)
         models.append(path)
         if hardware.leads:
-            tables.append(_held_out(dataset, windows, target, fold, path))
+            tables.append(_held_out(dataset, windows, target, fold, path, hardware.accelerator))
     return Pretrained(models, pd.concat(tables, ignore_index=True) if tables else pd.DataFrame())
 
 
@@ -199,25 +199,27 @@ def _pretrain_fold(
     return path
 
 
-def _held_out(dataset: Dataset, windows: EncoderWindows, target: np.ndarray, fold: Fold, path: Path) -> pd.DataFrame:
+def _held_out(
+    dataset: Dataset, windows: EncoderWindows, target: np.ndarray, fold: Fold, path: Path, device: str
+) -> pd.DataFrame:
     """What a fold's encoder predicts for the windows that it tests: read if it is there, else made and written."""
     file = path.parent / PREDICTIONS_NAME
     if not file.exists():
-        table = _test(windows, target, _uses(dataset, windows, fold)["test"], path).assign(fold=fold.name)
+        table = _test(windows, target, _uses(dataset, windows, fold)["test"], path, device).assign(fold=fold.name)
         columns = ["gene_id", "chrom", "start", "end", "fold", "observed", "predicted"]
         with atomic_file(file) as temporary:
             table[columns].to_csv(temporary, sep="\t", index=False, float_format="%.9g")
     return pd.read_csv(file, sep="\t", dtype={"gene_id": str, "chrom": str, "fold": str})
 
 
-def _test(windows: EncoderWindows, target: np.ndarray, rows: np.ndarray, path: Path) -> pd.DataFrame:
+def _test(windows: EncoderWindows, target: np.ndarray, rows: np.ndarray, path: Path, device: str) -> pd.DataFrame:
     """What an encoder predicts for some of the windows."""
-    network = load_model(path).model
+    network = load_model(path, device).model
     assert isinstance(network, ActivityModel)
     parts = []
     with torch.inference_mode():
         for begin in range(0, len(rows), _WINDOWS_AT_A_TIME):
             codes = windows.codes[rows[begin : begin + _WINDOWS_AT_A_TIME]]
-            parts.append(network.both_strands(torch.from_numpy(codes)).numpy())
+            parts.append(network.both_strands(torch.from_numpy(codes).to(device)).cpu().numpy())
     table = windows.table.iloc[rows][["chrom", "start", "end"]].reset_index(drop=True)
     return table.assign(gene_id=rows, observed=target[rows], predicted=np.concatenate(parts))
