@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Callable, Iterator
+import shlex
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
 
 from epinformer.config import load_config
 from epinformer.dataset.store import open_dataset
+from epinformer.errors import OutputError
 from epinformer.evaluation.crossval import evaluate_crossval
 from epinformer.evaluation.expression import Evaluation, evaluate
 from epinformer.model.checkpoint import load_model
@@ -79,6 +82,12 @@ def demo(output: str | Path, *, genes: int = 300, meter: Meter) -> Demo:
         with meter("preparing") as show:
             prepare(load_config(simulated / "config.yaml"), dataset_path, progress=show)
     dataset = open_dataset(dataset_path)
+    if dataset.n_genes != genes:
+        raise OutputError(
+            f"holds a demonstration of {dataset.n_genes:,} genes, not of {genes:,}",
+            source=folder,
+            fix="Name another folder",
+        )
 
     _say(f"epinformer pretrain --data {dataset_path} -o {encoders} --folds {folds}{_options(PRETRAIN)}")
     with meter("pretraining steps") as show:
@@ -86,7 +95,8 @@ def demo(output: str | Path, *, genes: int = 300, meter: Meter) -> Demo:
         pretrained = pretrain(dataset, encoders, settings, folds=FOLDS, progress=show)
     write_evaluation(evaluate(pretrained.table), encoders)
 
-    changes = [change.replace("encoder=encoders", f"encoder={encoders}") for change in TRAIN]
+    # Quoted for YAML, since a folder may be called anything.
+    changes = [change.replace("encoder=encoders", f"encoder={json.dumps(str(encoders))}") for change in TRAIN]
     changes = ["target=expression_rna", *changes]
     _say(f"epinformer crossval --data {dataset_path} -o {run} --folds {folds}{_options(changes)}")
     with meter("training steps") as show:
@@ -114,10 +124,6 @@ def _say(command: str) -> None:
     logger.info("\n$ %s", command)
 
 
-def _options(changes: list[str] | tuple[str, ...]) -> str:
-    return "".join(_quoted(changes))
-
-
-def _quoted(changes: list[str] | tuple[str, ...]) -> Iterator[str]:
-    for change in changes:
-        yield f" --set '{change}'" if "[" in change else f" --set {change}"
+def _options(changes: Sequence[str]) -> str:
+    """The changes as options that a shell takes as they are."""
+    return "".join(f" --set {shlex.quote(change)}" for change in changes)

@@ -11,6 +11,7 @@ import os
 import platform
 import re
 import shutil
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -164,8 +165,10 @@ def atomic_directory(
 
 
 @contextlib.contextmanager
-def locked(path: str | Path) -> Iterator[None]:
+def locked(path: str | Path, *, patience: float = 10.0) -> Iterator[None]:
     """Hold a lock file, which is made if it is not there, for as long as the block runs; a killed process lets go.
+
+    The helpers of a killed process notice only after seconds that it is gone, so ``patience`` seconds are waited.
 
     Raises
     ------
@@ -176,12 +179,17 @@ def locked(path: str | Path) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         with _told(path, path):
             handle = stack.enter_context(path.open("wb"))
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise OutputError(
-                "another process is at work here", source=path.parent, fix="Wait for it, or name another output"
-            ) from error
+        until = time.monotonic() + patience
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() > until:
+                    raise OutputError(
+                        "another process is at work here", source=path.parent, fix="Wait for it, or name another output"
+                    ) from error
+                time.sleep(0.1)
         yield
 
 

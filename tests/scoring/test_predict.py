@@ -229,6 +229,9 @@ def test_each_gene_is_predicted_by_the_models_that_held_it_out(synthetic: Datase
     assert not np.allclose(result.attention[column][~first], alone[1].attention[column][~first], rtol=1e-3)
     everything = predict(models, dataset, allow_leakage=True).table
     assert everything.held_out.all() and everything.predicted_2[:6].isna().all()
+    some = predict(models[1:], dataset, allow_leakage=True).table
+    np.testing.assert_allclose(some.predicted[6:], table.predicted[6:], rtol=1e-5)
+    assert some.held_out.tolist() == [False] * 6 + [True] * 6 and some.predicted_2.notna().all()
 
 
 def test_a_model_that_does_not_say_what_it_saw_predicts_all(

@@ -1,17 +1,21 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import logging
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from epinformer.baselines.tabular import BASELINES
 from epinformer.dataset.store import Dataset
-from epinformer.errors import ConfigError, DatasetError, LeakageError, ModelError, OutputError
+from epinformer.errors import ConfigError, DatasetError, LeakageError, ModelError, OutputError, TrainingError
+from epinformer.files import locked
 from epinformer.model.checkpoint import load_model, save_model
 from epinformer.scoring.predict import predict
 from epinformer.training import crossval as crossval_module
@@ -126,6 +130,17 @@ def test_bad_datasets(signals: Dataset, quick: TrainConfig, tmp_path: Path) -> N
         begin(signals, folds=["13"])
     with pytest.raises(DatasetError, match="has no sequence, which the network is to read"):
         begin(signals, "network.sequence=bases")
+    with pytest.raises(DatasetError, match=r"has no sequence, which an encoder reads"):
+        begin(signals, "encoder=somewhere")
+    without = dataclasses.replace(signals, pairs=signals.pairs.drop(columns="contact"))
+    with pytest.raises(DatasetError, match=r"what the network \(PE-Activity-HiC\) reads .*first: contact"):
+        begin(without, "network.variant=PE-Activity-HiC")
+    with pytest.raises(DatasetError, match=r"'UTR5LEN'.* has no value for some of these genes \(1 affected"):
+        begin(with_genes(signals, UTR5LEN=signals.genes.UTR5LEN.where(signals.genes.index != 7)))
+    with pytest.raises(DatasetError, match="no gene with expression_rna on a chromosome of the folds"):
+        begin(with_genes(signals, chrom="NC_000001.11"), "genes_in_no_fold=drop")
+    with pytest.raises(ConfigError, match="width 30 is no multiple of the 4 heads"):
+        begin(signals, "network.width=30")
     with pytest.raises(DatasetError, match="lacks the feature 'ctcf_rpm' among its pairs or elements"):
         begin(signals, "network.variant=null", "network.pair_features=[ctcf_rpm]")
     assert not (tmp_path / "run").exists()
@@ -148,10 +163,10 @@ def test_genes_of_no_fold_and_without_expression_can_be_left_out(
 
 def test_folds_of_ones_own(signals: Dataset, tmp_path: Path) -> None:
     file = tmp_path / "folds.yaml"
-    file.write_text("folds: {odd: {test: [chr1, '3'], validation: [chr5]}, even: {test: ['2'], validation: [chr4]}}\n")
+    file.write_text("folds: {odd: {test: [chr1, 3], validation: [chr5]}, 7: {test: ['2'], validation: [chr4]}}\n")
     config = changed(f"folds={file}", "genes_in_no_fold=train", "seeds=[1]")
     result = crossval(signals, tmp_path / "run", config)
-    assert result.table.groupby("fold").size().to_dict() == {"even": 10, "odd": 20}
+    assert result.table.groupby("fold").size().to_dict() == {"7": 10, "odd": 20}
     info = load_model(tmp_path / "run" / "fold_odd" / "seed_1.model").info
     assert info.training["train_genes"] == 200 and info.training["validation_genes"] == 10
     one_out = train(signals, tmp_path / "loco", changed("folds=chromosomes", "seeds=[1]"), folds=["X"])
@@ -200,6 +215,54 @@ def test_an_encoder_that_has_seen_what_is_held_out_is_refused(bases: Dataset, en
     unsaid = changed("network.width=32", f"encoder={tmp_path / 'unsaid.model'}")
     with pytest.raises(LeakageError, match="does not say which chromosomes it was trained on"):
         crossval(bases, tmp_path / "other", unsaid, folds=["1"])
+
+
+def test_what_was_trained_with_leakage_is_never_held_out(bases: Dataset, encoders: Path, tmp_path: Path) -> None:
+    wrong = encoders / "fold_2" / "encoder.model"
+    config = changed("network.width=32", "fit.max_epochs=1", "seeds=[1]", f"encoder={wrong}", "encoder.freeze=true")
+    table = crossval(bases, tmp_path / "run", config, folds=["1", "2"], allow_leakage=True).table
+    leaked, clean = (load_model(tmp_path / "run" / f"fold_{fold}" / "seed_1.model") for fold in (1, 2))
+    assert leaked.info.training["leakage"] and not clean.info.training["leakage"]
+    genes = table.gene_id[table.fold == "1"].tolist()
+    with pytest.raises(LeakageError, match="held out"):
+        predict([leaked], bases, genes=genes)
+    assert not predict([leaked], bases, genes=genes, allow_leakage=True).table.held_out.any()
+    assert predict([clean], bases, genes=table.gene_id[table.fold == "2"].tolist()).table.held_out.all()
+
+
+def test_another_encoder_in_the_same_place_is_noticed(bases: Dataset, encoders: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "encoders"
+    shutil.copytree(encoders, moved)
+    changes = ("network.width=32", "fit.max_epochs=1", "seeds=[1]", "encoder.freeze=true")
+    train(bases, tmp_path / "run", changed(*changes, f"encoder={encoders}"), folds=["1"])
+    again = train(bases, tmp_path / "run", changed(*changes, f"encoder={moved}"), folds=["1"])  # the same, elsewhere
+    assert again[0].is_dir()
+    loaded = load_model(moved / "fold_1" / "encoder.model")
+    loaded.model.output.bias.data += 1
+    save_model(loaded.model, moved / "fold_1" / "encoder.model", loaded.info, overwrite=True)
+    with pytest.raises(OutputError, match="fold_1: was begun with another encoder than there is now"):
+        train(bases, tmp_path / "run", changed(*changes, f"encoder={moved}"), folds=["1"])
+
+
+def test_one_process_at_a_time_in_a_fold(
+    signals: Dataset, quick: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(signals, tmp_path / "run", quick, folds=["2"])
+    monkeypatch.setattr(train_module, "locked", functools.partial(locked, patience=0.2))
+    (tmp_path / "run" / "fold_1").mkdir()
+    with locked(tmp_path / "run" / "fold_1" / ".lock"), pytest.raises(OutputError, match="another process is at work"):
+        train(signals, tmp_path / "run", quick, folds=["1"])
+
+
+def test_too_little_memory_outside_of_the_steps_is_told_too(
+    signals: Dataset, quick: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*arguments: object, **options: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(crossval_module, "_predicted", fails)
+    with pytest.raises(TrainingError, match=r"fold_1: memory is too small for batches of 32"):
+        crossval(signals, tmp_path / "run", quick, folds=["1"])
 
 
 def test_encoders_that_do_not_fit(bases: Dataset, encoders: Path, tmp_path: Path) -> None:

@@ -13,16 +13,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch import nn
 
 from epinformer.dataset.store import Dataset
+from epinformer.dataset.windows import encoder_windows
 from epinformer.errors import OutputError, TrainingError
-from epinformer.files import locked
-from epinformer.model.config import ModelConfig
+from epinformer.model.activity import ActivityModel
+from epinformer.model.config import ModelConfig, activity_config
 from epinformer.model.epinformer import EPInformer
 from epinformer.model.hardware import Hardware
-from epinformer.training.examples import GeneExample, GeneExamples
+from epinformer.training.examples import GeneExample, GeneExamples, WindowExample, WindowExamples
 from epinformer.training.fit import Fitted, fit
-from epinformer.training.module import ExpressionModule, FitModule
+from epinformer.training.module import ActivityModule, ExpressionModule, FitModule
 from epinformer.training.resolve import resolve_network
 from epinformer.training.settings import FitConfig, TrainConfig
 from epinformer.training.state import STATE_NAME, Record
@@ -51,7 +53,7 @@ def run(
     return module.network, fitted
 
 
-def same(one: EPInformer, other: EPInformer) -> bool:
+def same(one: nn.Module, other: nn.Module) -> bool:
     pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
     return all(torch.equal(a, b) for a, b in pairs)
 
@@ -104,7 +106,7 @@ def test_the_callers_random_numbers_stay(signals: Dataset, quick: TrainConfig, t
 def test_the_same_seed_gives_the_same_weights_and_another_does_not(
     signals: Dataset, quick: TrainConfig, tmp_path: Path
 ) -> None:
-    config = network_config(signals, quick, dropout=0.1)
+    config = network_config(signals, quick)
     first, _ = run(signals, config, quick.fit, tmp_path / "a")
     again, _ = run(signals, config, quick.fit, tmp_path / "b")
     other, _ = run(signals, config, quick.fit, tmp_path / "c", seed=2)
@@ -118,7 +120,7 @@ def test_goes_on_after_a_stop_with_the_weights_of_an_uninterrupted_run(
     after: int, schedule: str, signals: Dataset, quick: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = quick.fit.model_copy(update={"max_epochs": 4, "schedule": schedule, "warmup": 0.1, "patience": 2})
-    config = network_config(signals, quick, dropout=0.1)
+    config = network_config(signals, quick)
     whole, fitted = run(signals, config, settings, tmp_path / "whole")
 
     step = FitModule.training_step
@@ -138,6 +140,34 @@ def test_goes_on_after_a_stop_with_the_weights_of_an_uninterrupted_run(
     columns = ["epoch", "train_loss", "validation_mse", "learning_rate"]
     pd.testing.assert_frame_equal(again.history[columns], fitted.history[columns])
     assert again[1:] == fitted[1:]
+
+
+def test_dropout_is_the_same_after_a_stop(bases: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The enhancer-activity model draws random numbers in every step; a resumed training draws the same."""
+    windows = encoder_windows(bases, 1, 156)
+    target = np.log2(0.1 + windows.table["activity"].to_numpy())
+    settings = FitConfig(max_epochs=3, batch=32, patience=None, keep="last")
+
+    def pretrained(folder: Path) -> ActivityModel:
+        torch.manual_seed(1)
+        module = ActivityModule(ActivityModel(activity_config()), settings, seed=1, dtype=torch.float32)
+        examples = WindowExamples(windows.codes, target, np.arange(64), both_strands=True)
+        fit(module, examples, examples, folder, settings, hardware=Hardware())
+        return module.network
+
+    whole = pretrained(tmp_path / "whole")
+    step = FitModule.training_step
+
+    def stopping(self: FitModule, example: WindowExample, index: int) -> torch.Tensor:
+        if self.current_epoch == 1 and index == 2:
+            raise Stopped
+        return step(self, example, index)
+
+    with monkeypatch.context() as patch, pytest.raises(Stopped):
+        patch.setattr(FitModule, "training_step", stopping)
+        pretrained(tmp_path / "stopped")
+    torch.manual_seed(99)
+    assert same(whole, pretrained(tmp_path / "stopped"))
 
 
 def test_early_stopping_survives_a_stop(
@@ -212,7 +242,7 @@ def test_a_loss_that_is_not_finite_stops_and_the_last_good_state_stays(
 
     with monkeypatch.context() as patch:
         patch.setattr(ExpressionModule, "predicted", spoilt)
-        with pytest.raises(TrainingError, match=r"the loss is nan in epoch 3, step 1.*Lower fit\.learning_rate"):
+        with pytest.raises(TrainingError, match=r"run: the loss is nan in epoch 3, step 1.*Lower fit\.learning_rate"):
             run(signals, config, quick.fit, tmp_path / "run")
     history = pd.read_csv(tmp_path / "run" / "history.tsv", sep="\t")
     assert history["epoch"].tolist() == [1, 2]
@@ -324,9 +354,27 @@ def test_a_state_that_would_run_code_is_refused(signals: Dataset, quick: TrainCo
     assert not (tmp_path / "executed").exists()
 
 
-def test_one_process_at_a_time(signals: Dataset, quick: TrainConfig, tmp_path: Path) -> None:
-    (tmp_path / "run").mkdir()
-    with locked(tmp_path / "run" / ".lock"), pytest.raises(OutputError, match="another process is at work here"):
+@pytest.mark.filterwarnings("ignore:.*graceful shutdown.*")
+def test_ctrl_c_is_an_interrupt(
+    signals: Dataset, quick: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = signal.getsignal(signal.SIGINT)
+
+    def interrupted(self: ExpressionModule, example: GeneExample) -> torch.Tensor:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ExpressionModule, "predicted", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(signals, network_config(signals, quick), quick.fit, tmp_path / "run")
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_processes_that_are_not_there_are_missed(
+    signals: Dataset, quick: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A launcher that starts one process where two are to share the genes must not train on half of them."""
+    monkeypatch.setattr(Hardware, "share", lambda self: {"rank": 0, "world": 2})
+    with pytest.raises(TrainingError, match="process 0 of 1 is at work, where process 0 of 2 was expected"):
         run(signals, network_config(signals, quick), quick.fit, tmp_path / "run")
 
 

@@ -28,10 +28,14 @@ def test_published_is_the_papers_recipe() -> None:
 def test_a_file_lies_over_the_preset_and_changes_over_both(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("preset: published\nencoder: runs/encoders\nfit: {batch: 32, max_epochs: 7}\nseeds: [4]\n")
-    config = load_run_config(TrainConfig, "default", file, ["fit.max_epochs=9", "encoder.freeze=true", "seeds=[1, 2]"])
+    config = load_run_config(TrainConfig, None, file, ["fit.max_epochs=9", "encoder.freeze=true", "seeds=[1, 2]"])
     assert config.preset == "published" and config.seeds == (1, 2)
     assert (config.fit.batch, config.fit.max_epochs, config.fit.patience) == (32, 9, 6)
     assert config.encoder is not None and (config.encoder.source, config.encoder.freeze) == ("runs/encoders", True)
+    other = load_run_config(TrainConfig, "default", file, ["encoder.freeze=true", "encoder=elsewhere"])
+    assert other.preset == "default" and other.encoder is not None
+    assert (other.encoder.source, other.encoder.freeze) == ("elsewhere", True)
+    assert load_run_config(TrainConfig).preset == "default" and load_run_config(PretrainConfig).preset == "pretrain"
 
 
 def test_features_and_limits_are_short_to_write(tmp_path: Path) -> None:
@@ -60,6 +64,7 @@ def test_naming_a_variant_replaces_a_presets_features() -> None:
         (["seeds=[1, 1]"], "names a seed twice"),
         (["seeds=[]"], "seeds: "),
         (["network.elements=false"], "variant PE-Activity says which features there are"),
+        (["preset=default"], "--set preset=default: a preset is not a setting. Name it with --preset"),
         (["fit.batch"], "--set fit.batch: is no change of a setting"),
         (["fit.batch=[1"], "is not valid YAML"),
     ],
@@ -77,4 +82,6 @@ def test_unknown_presets_and_files(tmp_path: Path) -> None:
     file = tmp_path / "wrong.yaml"
     file.write_text("preset: [1]\n")
     with pytest.raises(ConfigError, match=r"wrong\.yaml: there is no preset \[1\]"):
-        load_run_config(TrainConfig, "default", file)
+        load_run_config(TrainConfig, None, file)
+    with pytest.raises(ConfigError, match="batches of 1"):
+        load_run_config(PretrainConfig, None, None, ["fit.batch=1"])

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import logging
-from typing import Annotated
-
-import typer
 
 from epinformer.cli.console import progress
 from epinformer.cli.training_options import (
@@ -18,6 +15,7 @@ from epinformer.cli.training_options import (
     Folds,
     Nodes,
     Output,
+    Preset,
     names,
 )
 
@@ -27,7 +25,7 @@ _log = logging.getLogger(__name__)
 def crossval(
     data: Data,
     output: Output,
-    preset: Annotated[str, typer.Option(help="default or published.")] = "default",
+    preset: Preset = None,
     config: Config = None,
     changes: Changes = None,
     folds: Folds = None,

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import logging
-from typing import Annotated
-
-import typer
 
 from epinformer.cli.console import progress
 from epinformer.cli.training_options import Changes, Config, Data, Device, Devices, Folds, Nodes, Output, names
@@ -16,7 +13,6 @@ _log = logging.getLogger(__name__)
 def pretrain(
     data: Data,
     output: Output,
-    preset: Annotated[str, typer.Option(help="Settings to start from.")] = "pretrain",
     config: Config = None,
     changes: Changes = None,
     folds: Folds = None,
@@ -44,7 +40,7 @@ def pretrain(
     from epinformer.training.pretrain import pretrain as run
     from epinformer.training.settings import PretrainConfig, load_run_config
 
-    settings = load_run_config(PretrainConfig, preset, config, changes or ())
+    settings = load_run_config(PretrainConfig, None, config, changes or ())
     hardware = training_hardware(device, devices, nodes)
     with progress("training steps") as show:
         result = run(open_dataset(data), output, settings, folds=names(folds), hardware=hardware, progress=show)

@@ -8,7 +8,18 @@ from typing import Annotated
 import typer
 
 from epinformer.cli.console import progress
-from epinformer.cli.training_options import AllowLeakage, Changes, Config, Data, Device, Devices, Nodes, Output, names
+from epinformer.cli.training_options import (
+    AllowLeakage,
+    Changes,
+    Config,
+    Data,
+    Device,
+    Devices,
+    Nodes,
+    Output,
+    Preset,
+    names,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -17,7 +28,7 @@ def train(
     data: Data,
     output: Output,
     fold: Annotated[str, typer.Option("--fold", metavar="NAME", help="The fold, or several separated by commas.")],
-    preset: Annotated[str, typer.Option(help="default or published.")] = "default",
+    preset: Preset = None,
     config: Config = None,
     changes: Changes = None,
     device: Device = "auto",
@@ -27,9 +38,9 @@ def train(
 ) -> None:
     """Train the models of one fold.
 
-    Makes RUN/fold_NAME/seed_N.model for each seed of the preset: the weights with the lowest error on the fold's
-    validation chromosomes. The same command goes on after any interruption and ends with the same weights. `crossval`
-    in the same RUN uses what is there, so folds can be trained by different jobs.
+    Makes RUN/fold_NAME/seed_N.model for each seed of the preset. The same command goes on after any interruption and
+    ends with the same weights. `crossval` in the same RUN uses what is there, so folds can be trained by different
+    jobs.
 
     \b
     Examples:

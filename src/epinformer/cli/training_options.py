@@ -12,6 +12,9 @@ Output = Annotated[
     Path,
     typer.Option("-o", "--output", metavar="RUN", help="The run's folder; one that was stopped goes on."),
 ]
+Preset = Annotated[
+    str | None, typer.Option("--preset", metavar="NAME", help="default or published; by default what --config names.")
+]
 Config = Annotated[
     Path | None, typer.Option("--config", metavar="FILE.yaml", help="Settings that differ from the preset's.")
 ]

@@ -90,8 +90,10 @@ class ModelConfig(BaseModel):
 
     @model_validator(mode="after")
     def _divisible(self) -> Self:
-        if self.width % self.heads or self.width % self.reduced_channels:
-            raise ValueError(f"width {self.width} is no multiple of heads and of reduced_channels")
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is no multiple of the {self.heads} heads")
+        if self.sequence == "bases" and self.width % self.reduced_channels:
+            raise ValueError(f"width {self.width} is no multiple of {self.reduced_channels}, the embedding's channels")
         if self.sequence_length % 16:
             raise ValueError(f"sequence_length {self.sequence_length} is no multiple of 16")
         if self.sequence == "none" and self.kind == "activity":

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
+from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 import torch
@@ -40,7 +42,7 @@ class Hardware(NamedTuple):
         told = os.environ.get
         if "RANK" in os.environ:  # torchrun
             rank = int(told("RANK", 0))
-        elif int(told("SLURM_NTASKS", 1)) > 1:  # srun
+        elif "SLURM_NTASKS" in os.environ and told("SLURM_JOB_NAME") not in ("bash", "interactive"):  # srun
             rank = int(told("SLURM_PROCID", 0))
         else:  # Lightning starts the others itself
             rank = int(told("NODE_RANK", 0)) * self.devices + int(told("LOCAL_RANK", 0))
@@ -56,6 +58,11 @@ def training_hardware(device: str = "auto", devices: int = 1, nodes: int = 1) ->
         There is no such device, or fewer of them.
     """
     place = named_device(device)
+    if place.index is not None:
+        raise EpinformerError(
+            f"trains on the first GPUs it sees, not on '{device}'",
+            fix=f"Use --device cuda, and CUDA_VISIBLE_DEVICES={place.index} before the command",
+        )
     available = torch.cuda.device_count() if place.type == "cuda" else devices
     if devices > available:
         raise EpinformerError(f"there are {available} CUDA devices, not {devices}", fix="Lower --devices")
@@ -81,6 +88,17 @@ def named_device(device: str) -> torch.device:
             fix="Use --device cpu or auto",
         )
     return place
+
+
+@contextlib.contextmanager
+def exact_convolutions(exact: bool = True) -> Iterator[None]:
+    """Let no CUDA convolution round the inputs of 32-bit arithmetic to ten bits (TF32), and leave all as it was."""
+    rounding = torch.backends.cudnn.allow_tf32
+    try:
+        torch.backends.cudnn.allow_tf32 = rounding and not exact
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = rounding
 
 
 def arithmetic(precision: Precision, device: torch.device | str) -> torch.dtype:

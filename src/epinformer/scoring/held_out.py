@@ -15,13 +15,21 @@ logger = logging.getLogger(__name__)
 
 
 def held_out_genes(models: Sequence[LoadedModel], dataset: Dataset, genes: np.ndarray) -> list[np.ndarray | None]:
-    """Say for each model and each of these genes (g,) whether the model's fold tests the gene's chromosome.
+    """Say for each model and each of these genes (g,) whether the model had held out the gene's chromosome.
 
-    None for a model that does not say what it was trained on.
+    None for a model that does not say what it was trained on. A model whose encoder had seen what its fold holds out
+    has held out nothing.
     """
     chroms = dataset.genes["chrom"].iloc[genes]
-    folds = [model.info.fold for model in models]
-    return [None if fold is None else ~fold.fold().seen(chroms) for fold in folds]
+    found: list[np.ndarray | None] = []
+    for model in models:
+        fold = model.info.fold
+        if model.info.training.get("leakage"):
+            logger.warning("%s was trained with --allow-leakage and has held out nothing", model.path)
+            found.append(np.zeros(len(genes), dtype=bool))
+        else:
+            found.append(None if fold is None else ~fold.fold().seen(chroms))
+    return found
 
 
 def by_held_out(
@@ -32,7 +40,7 @@ def by_held_out(
     *,
     allow_leakage: bool,
 ) -> list[np.ndarray]:
-    """Which genes (g,) each model predicts: those that it held out, or with ``allow_leakage`` all.
+    """Which genes (g,) each model predicts: those that it held out, and with ``allow_leakage`` those that none did.
 
     A model that does not say what it was trained on predicts all genes, and the log says so.
 
@@ -56,7 +64,7 @@ def by_held_out(
             f"{seen.sum():,}",
             f"{len(genes):,}",
         )
-        return [everything] * len(models)
+        return [mask | seen for mask in masks]
     first = dataset.genes.iloc[genes[int(seen.argmax())]]
     tested = sorted({chrom for model in models if model.info.fold is not None for chrom in model.info.fold.test})
     raise LeakageError(

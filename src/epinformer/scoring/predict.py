@@ -21,7 +21,7 @@ from epinformer.errors import DatasetError, EpinformerError, ModelError
 from epinformer.model.checkpoint import LoadedModel
 from epinformer.model.config import ModelConfig
 from epinformer.model.epinformer import Embeddings, EPInformer
-from epinformer.model.hardware import Precision, arithmetic, named_device
+from epinformer.model.hardware import Precision, arithmetic, exact_convolutions, named_device
 from epinformer.scoring.checks import check_finite, check_fit, common_limits, common_target
 from epinformer.scoring.held_out import by_held_out, held_out_genes
 from epinformer.scoring.selection import gene_indices
@@ -88,8 +88,7 @@ def predict(
     observed
         Column of the dataset's genes to compare with; by default the models' target.
     allow_leakage
-        Predict every gene with every model, also genes of chromosomes that the models have learned from;
-        ``held_out`` says which those are.
+        Predict genes that no model held out, with all models; ``held_out`` says which those are.
     progress
         Called with (done, total), in sequences over all models.
 
@@ -222,16 +221,13 @@ def _run(
 def _evaluating(network: EPInformer, device: torch.device) -> Iterator[None]:
     """Put the network on ``device`` in evaluation mode with exact convolutions, and afterwards all back as it was."""
     training, home = network.training, next(network.parameters()).device
-    # CUDA would otherwise round the inputs of 32-bit convolutions to ten bits (TF32).
-    rounding = torch.backends.cudnn.allow_tf32
     try:
-        torch.backends.cudnn.allow_tf32 = False
         network.to(device).eval()
-        yield
+        with exact_convolutions():
+            yield
     except torch.OutOfMemoryError as error:
         raise EpinformerError(f"the memory of {device} is too small", fix="Use --device cpu") from error
     finally:
-        torch.backends.cudnn.allow_tf32 = rounding
         network.to(home).train(training)
 
 

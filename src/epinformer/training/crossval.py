@@ -16,8 +16,9 @@ from epinformer.dataset.folds import Fold
 from epinformer.dataset.store import Dataset
 from epinformer.files import atomic_file
 from epinformer.model.checkpoint import load_model
-from epinformer.model.hardware import Hardware
+from epinformer.model.hardware import Hardware, exact_convolutions
 from epinformer.training.examples import GeneExamples
+from epinformer.training.fit import failures_told
 from epinformer.training.run import fold_folder
 from epinformer.training.settings import TrainConfig
 from epinformer.training.state import HISTORY_NAME
@@ -78,7 +79,8 @@ def _fold_predictions(run: Run, fold: Fold, paths: list[Path]) -> pd.DataFrame:
     """The fold's held-out predictions: read if they are there, else made and written."""
     file = fold_folder(run.folder, fold) / PREDICTIONS_NAME
     if not file.exists():
-        table = _test(run, fold, paths)
+        with failures_told(run.config.fit, file.parent):
+            table = _test(run, fold, paths)
         with atomic_file(file) as temporary:
             table.to_csv(temporary, sep="\t", index=False, float_format="%.9g")
     text = dict.fromkeys(("gene_id", "gene_name", "chrom", "fold"), str)
@@ -106,7 +108,7 @@ def _test(run: Run, fold: Fold, paths: list[Path]) -> pd.DataFrame:
 def _predicted(network: Any, examples: GeneExamples, place: torch.device) -> np.ndarray:
     """(n,) predictions of a network in evaluation mode, which is at that place."""
     values = []
-    with torch.inference_mode():
+    with exact_convolutions(), torch.inference_mode():
         for begin in range(0, len(examples), _GENES_AT_A_TIME):
             some = list(range(begin, min(begin + _GENES_AT_A_TIME, len(examples))))
             values.append(network(examples.__getitems__(some).batch.to(place)).prediction.cpu().numpy())
@@ -148,7 +150,7 @@ def _about(run: Run, table: pd.DataFrame) -> dict[str, Any]:
         "folds": [fold.name for fold in run.folds],
         "sequence": run.network.sequence,
         "filters": [step.model_dump() for step in manifest.filters],
-        "leakage": list(run.leakage),
+        "leakage": [sentence for fold in run.leakage.values() for sentence in fold],
         "package_version": __version__,
         "config": run.config.model_dump(mode="json") | {"network": run.network.model_dump(mode="json")},
     }

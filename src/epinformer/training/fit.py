@@ -6,6 +6,8 @@ import contextlib
 import errno
 import logging
 import re
+import signal
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,11 +18,11 @@ import pandas as pd
 import torch
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.plugins.environments import SLURMEnvironment
 from torch.utils.data import DataLoader
 
 from epinformer.errors import OutputError, TrainingError
-from epinformer.files import locked
-from epinformer.model.hardware import Hardware
+from epinformer.model.hardware import Hardware, exact_convolutions
 from epinformer.training.examples import EpochOrder, GeneExamples, WindowExamples, whole
 from epinformer.training.module import FitModule
 from epinformer.training.settings import FitConfig
@@ -60,7 +62,7 @@ def fit(
     """Train a network, or go on where an earlier call with the same arguments was killed.
 
     After each epoch ``folder`` holds ``training.ckpt``, the whole state of the training, ``history.tsv`` and events for
-    TensorBoard. The random numbers of an epoch depend on seed and epoch alone, so a resumed training ends with the
+    TensorBoard. The random numbers of a step depend on seed, epoch and step alone, so a resumed training ends with the
     weights of an uninterrupted one.
 
     Parameters
@@ -70,7 +72,7 @@ def fit(
     training, validation
         Not empty.
     folder
-        Made if it is not there; one process at a time may train in it.
+        Made if it is not there. The caller sees to it that nobody else trains in it.
     settings
         Batches, epochs, patience.
     hardware
@@ -84,15 +86,17 @@ def fit(
         The loss is not finite, memory is too small, a loading process died, or the state is damaged. The state of the
         last whole epoch stays.
     OutputError
-        The disk is full, or another process trains in this folder.
+        The disk is full.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    record = Record(module.network, settings.keep, folder, progress)
+    record = Record(module.network, settings.keep, folder, hardware, progress)
     state = folder / STATE_NAME
     with (
-        locked(folder / ".lock") if hardware.share()["rank"] == 0 else contextlib.nullcontext(),
         _quiet(),
-        _told(settings, folder),
+        failures_told(settings, folder),
+        _interrupts(),
+        _determinism(),
+        exact_convolutions(settings.precision == "32"),
         torch.random.fork_rng(devices=[]),
     ):
         resumed = state.exists()
@@ -100,7 +104,12 @@ def fit(
             logger.info("going on from %s", state)
             if record.resume(state):
                 return _with_kept_weights(module, record)
-        batches = _loader(training, settings, EpochOrder(len(training), module.seed, **hardware.share()))
+        order = EpochOrder(len(training), module.seed, **hardware.share())
+        if not len(order):
+            raise TrainingError(
+                f"{len(training)} examples are too few for {hardware.processes} processes", fix="Lower --devices"
+            )
+        batches = _loader(training, settings, order)
         stopping = []
         if settings.patience is not None:
             stopping = [EarlyStopping("validation_mse", patience=settings.patience, check_on_train_epoch_end=True)]
@@ -114,7 +123,8 @@ def fit(
             max_epochs=max(settings.max_epochs, -(-settings.min_steps // len(batches))),
             gradient_clip_val=settings.gradient_clip,
             callbacks=[*stopping, record],
-            plugins=[AtomicCheckpoints()],
+            plugins=[AtomicCheckpoints(), *_environment()],
+            default_root_dir=folder,
             logger=TensorBoardLogger(folder, name="", version=""),
             log_every_n_steps=1_000_000,
             num_sanity_val_steps=0,
@@ -171,11 +181,50 @@ def _quiet() -> Iterator[None]:
                 log.setLevel(level)
 
 
+def _environment() -> list[SLURMEnvironment]:
+    """Under Slurm: without Lightning's own requeueing, whose checkpoint the next fold would take for its own."""
+    return [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []
+
+
 @contextlib.contextmanager
-def _told(settings: FitConfig, folder: Path) -> Iterator[None]:
-    """Failures that a user can mend, in words."""
+def _determinism() -> Iterator[None]:
+    """Leave torch's choice of algorithms as it was; Lightning sets it for good."""
+    enabled = torch.are_deterministic_algorithms_enabled()
+    warned = torch.is_deterministic_algorithms_warn_only_enabled()
+    filled = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    try:
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+        yield
+    finally:
+        torch.utils.deterministic.fill_uninitialized_memory = filled  # type: ignore[attr-defined]
+        torch.use_deterministic_algorithms(enabled, warn_only=warned)
+
+
+@contextlib.contextmanager
+def _interrupts() -> Iterator[None]:
+    """Let Ctrl-C be an interrupt again, of which Lightning makes an ordinary exit and after which it ignores others."""
+    main = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGINT)
     try:
         yield
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        if main:
+            signal.signal(signal.SIGINT, handler)
+
+
+@contextlib.contextmanager
+def failures_told(settings: FitConfig, folder: Path) -> Iterator[None]:
+    """Failures that a user can mend, in words: a full disk, too little memory, a dead process; where, if not said."""
+    try:
+        yield
+    except TrainingError as error:
+        if error.source is not None:
+            raise
+        raise TrainingError(error.problem, source=folder, fix=error.fix) from error
     except OSError as error:
         # TensorBoard's writer, for one, says neither which file nor what to do.
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):

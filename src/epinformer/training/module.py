@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import lightning.pytorch as lightning
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -49,12 +50,11 @@ class FitModule(lightning.LightningModule):
         raise NotImplementedError
 
     @override
-    def on_train_epoch_start(self) -> None:
-        # From seed and epoch alone, so that a resumed run draws the same numbers.
-        torch.manual_seed((self.seed * 1_000_003 + self.current_epoch) % 2**63)
-
-    @override
     def training_step(self, example: Example, index: int) -> Tensor:
+        # From seed, epoch and step alone, so that a resumed training draws the same numbers. Once an epoch would not do:
+        # data loaders draw some for themselves, and whether before or after depends on how the epoch began.
+        place = (self.seed, self.current_epoch, index, self.global_rank)
+        torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0] >> 1))
         loss = regression_loss(self.predicted(example), example.target, self.settings)
         if not torch.isfinite(loss):
             raise TrainingError(

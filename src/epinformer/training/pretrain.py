@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -16,14 +17,14 @@ from epinformer.dataset.folds import Fold, natural_order, test_fold
 from epinformer.dataset.store import Dataset
 from epinformer.dataset.windows import EncoderWindows, encoder_windows
 from epinformer.errors import DatasetError
-from epinformer.files import atomic_file
+from epinformer.files import atomic_file, locked
 from epinformer.model.activity import ActivityModel
 from epinformer.model.checkpoint import FoldInfo, ModelInfo, load_model, save_model
 from epinformer.model.config import activity_config
-from epinformer.model.hardware import Hardware, arithmetic
+from epinformer.model.hardware import Hardware, arithmetic, exact_convolutions
 from epinformer.training.encoder import ENCODER_NAME
 from epinformer.training.examples import WindowExamples
-from epinformer.training.fit import fit
+from epinformer.training.fit import failures_told, fit
 from epinformer.training.module import ActivityModule
 from epinformer.training.resolve import choose_folds, resolve_folds
 from epinformer.training.run import claim_run, fold_folder, fold_settings, part_of
@@ -109,7 +110,7 @@ def pretrain(
     if outside:
         logger.info("%s windows on chromosomes that no fold tests are only learned from", f"{outside:,}")
     tested = [fold for fold in scheme if (names == fold.name).any()]
-    chosen = choose_folds(scheme, folds) if folds is not None else tested
+    chosen = choose_folds(scheme, folds if folds is not None else [fold.name for fold in tested])
     for fold in chosen:
         _uses(dataset, windows, fold)
     if hardware.leads:
@@ -118,10 +119,14 @@ def pretrain(
     models, tables = [], []
     for number, fold in enumerate(chosen):
         told = None if progress is None else part_of(progress, number, len(chosen))
-        path = _pretrain_fold(dataset, windows, target, output, fold, config, hardware, told)
-        models.append(path)
-        if hardware.leads:
-            tables.append(_held_out(dataset, windows, target, fold, path, hardware.accelerator))
+        folder = fold_folder(output, fold)
+        folder.mkdir(parents=True, exist_ok=True)
+        alone = locked(folder / ".lock") if hardware.leads else contextlib.nullcontext()
+        with alone, failures_told(config.fit, folder):
+            path = _pretrain_fold(dataset, windows, target, folder, fold, config, hardware, told)
+            models.append(path)
+            if hardware.leads:
+                tables.append(_held_out(dataset, windows, target, fold, path, hardware.accelerator))
     return Pretrained(models, pd.concat(tables, ignore_index=True) if tables else pd.DataFrame())
 
 
@@ -145,14 +150,13 @@ def _pretrain_fold(
     dataset: Dataset,
     windows: EncoderWindows,
     target: np.ndarray,
-    output: Path,
+    folder: Path,
     fold: Fold,
     config: PretrainConfig,
     hardware: Hardware,
     progress: Callable[[int, int], None] | None,
 ) -> Path:
     """Train the encoder of a fold if it is not there yet."""
-    folder = fold_folder(output, fold)
     path = folder / ENCODER_NAME
     if path.exists():
         return path
@@ -217,7 +221,7 @@ def _test(windows: EncoderWindows, target: np.ndarray, rows: np.ndarray, path: P
     network = load_model(path, device).model
     assert isinstance(network, ActivityModel)
     parts = []
-    with torch.inference_mode():
+    with exact_convolutions(), torch.inference_mode():
         for begin in range(0, len(rows), _WINDOWS_AT_A_TIME):
             codes = windows.codes[rows[begin : begin + _WINDOWS_AT_A_TIME]]
             parts.append(network.both_strands(torch.from_numpy(codes).to(device)).cpu().numpy())

@@ -6,29 +6,35 @@ import fnmatch
 import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
+from pydantic import Field
 
 from epinformer.config import Settings
+from epinformer.dataset.batch import missing_features
 from epinformer.dataset.features import Feature
 from epinformer.dataset.folds import Fold, bare_names, check_folds, chromosome_folds, paper_folds
 from epinformer.dataset.store import Dataset
 from epinformer.errors import ConfigError, DatasetError
 from epinformer.model.config import ModelConfig, published_config
 from epinformer.training.settings import FeatureConfig, NetworkConfig
-from epinformer.yamlfile import read_yaml
+from epinformer.yamlfile import read_yaml, validated
 
 logger = logging.getLogger(__name__)
 
 
+# YAML reads 22 as a number.
+_Name = Annotated[str, Field(coerce_numbers_to_str=True)]
+
+
 class _FoldConfig(Settings):
-    test: tuple[str, ...]
-    validation: tuple[str, ...]
+    test: tuple[_Name, ...]
+    validation: tuple[_Name, ...]
 
 
 class _FoldsFile(Settings):
-    folds: dict[str, _FoldConfig]
+    folds: dict[_Name, _FoldConfig]
 
 
 def resolve_target(dataset: Dataset, target: str | None) -> str:
@@ -134,7 +140,14 @@ def genes_to_use(
         done = "left out" if in_no_fold == "drop" else "learned from in every fold"
         logger.info("%s genes on chromosomes that are in no fold (%s) are %s", f"{lost.sum():,}", example, done)
     used: np.ndarray = np.flatnonzero(labelled & ~lost if in_no_fold == "drop" else labelled)
-    if len(used) and np.ptp(values[used]) == 0:
+    if not len(used):
+        raise DatasetError(
+            f"has no gene with {target} on a chromosome of the folds",
+            source=dataset.path,
+            first=f"{dataset.genes['chrom'].iloc[0]} is a chromosome of the genes",
+            fix="Give folds that name these chromosomes, as in --set folds=chromosomes",
+        )
+    if np.ptp(values[used]) == 0:
         raise DatasetError(
             f"{target} is {values[used[0]]:g} for all {len(used):,} genes, and there is nothing to learn",
             source=dataset.path,
@@ -178,7 +191,17 @@ def resolve_network(settings: NetworkConfig, dataset: Dataset, *, preset: str, t
         )
     if sequence == "none" and not base.elements and not base.gene_features:
         raise ConfigError("network: has no sequence, no elements and no gene features to read", fix="Give it some")
-    return ModelConfig.model_validate(base.model_dump() | shape | {"preset": preset, "sequence": sequence})
+    network = validated(base.model_dump() | shape | {"preset": preset, "sequence": sequence}, ModelConfig, "network")
+    lacking = missing_features(dataset, network.pair_features, network.gene_features)
+    if lacking:
+        raise DatasetError(
+            f"lacks what the network ({network.variant or preset}) reads",
+            source=dataset.path,
+            count=len(lacking),
+            first=lacking[0],
+            fix="Prepare the dataset with it, or train another variant",
+        )
+    return network
 
 
 _SHAPE = ("standardise", "promoter_input", "width", "heads", "layers", "feedforward", "hidden")

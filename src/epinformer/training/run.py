@@ -53,11 +53,13 @@ def claim_run(folder: Path, kind: str, dataset: Dataset, settings: dict[str, Any
     if path.exists():
         _refuse_other(folder, _read(path), identity)
         return
-    if folder.is_dir() and any(folder.iterdir()):
+    # Hidden files are our own temporaries, of a job that begins the same run or of one that was killed over it.
+    strangers = [entry.name for entry in folder.iterdir() if entry.name[0] != "."] if folder.is_dir() else []
+    if strangers:
         raise OutputError(
             f"holds no {RUN_NAME} but other files, so it is no training run",
             source=folder,
-            first=min(entry.name for entry in folder.iterdir()),
+            first=min(strangers),
             fix="Name another output",
         )
     if not folder.parent.is_dir():
@@ -69,6 +71,26 @@ def claim_run(folder: Path, kind: str, dataset: Dataset, settings: dict[str, Any
     about = identity | {"package_version": __version__, "data_path": str(dataset.path)}
     with atomic_file(path) as temporary:
         temporary.write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def claim_encoder(folder: Path, weights: str) -> None:
+    """Note in a fold's folder which encoder it starts from, or make sure that it is the one it was begun with.
+
+    Raises
+    ------
+    OutputError
+        The fold was begun with another encoder.
+    """
+    path = folder / "encoder.sha256"
+    if not path.exists():
+        with atomic_file(path) as temporary:
+            temporary.write_text(weights + "\n", encoding="utf-8")
+    elif path.read_text(encoding="utf-8").strip() != weights:
+        raise OutputError(
+            "was begun with another encoder than there is now",
+            source=folder,
+            fix="Name another output, or give the encoder that it was begun with",
+        )
 
 
 def fold_folder(folder: Path, fold: Fold) -> Path:

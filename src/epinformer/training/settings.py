@@ -159,6 +159,13 @@ class PretrainConfig(RunConfig):
     both_strands: bool = True
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
 
+    @field_validator("fit", mode="after")
+    @classmethod
+    def _more_than_one(cls, value: FitConfig) -> FitConfig:
+        if value.batch < 2:
+            raise ValueError("batch normalisation learns nothing from batches of 1")
+        return value
+
 
 def presets() -> list[str]:
     """Names of the presets that come with the package."""
@@ -167,7 +174,7 @@ def presets() -> list[str]:
 
 
 def load_run_config(
-    kind: type[_Config], preset: str, path: str | Path | None = None, changes: Sequence[str] = ()
+    kind: type[_Config], preset: str | None = None, path: str | Path | None = None, changes: Sequence[str] = ()
 ) -> _Config:
     """Settings of a preset, with those of a file laid over them, and single changes over both.
 
@@ -176,9 +183,10 @@ def load_run_config(
     kind
         `TrainConfig` or `PretrainConfig`.
     preset
-        Name of a preset of the package.
+        Name of a preset of the package. By default the one that the file names, or else ``default``, and ``pretrain``
+        for pretraining.
     path
-        A YAML file with only what differs; it may name another ``preset``.
+        A YAML file with only what differs; it may name a ``preset``.
     changes
         Texts like ``fit.max_epochs=5``; the value is YAML.
 
@@ -188,10 +196,14 @@ def load_run_config(
         There is no such preset, the file cannot be read, or a setting is unknown or wrong.
     """
     given = {} if path is None else read_yaml(path, _Anything, "Write only what differs from the preset").values()
-    name = given.pop("preset", preset)
+    fallback = "pretrain" if issubclass(kind, PretrainConfig) else "default"
+    named = given.pop("preset", fallback)
+    name = preset if preset is not None else named
     values = _laid_over(_preset(name, path), given)
     for change in changes:
         setting, equals, text = change.partition("=")
+        if setting == "preset":
+            raise ConfigError(f"--set {change}: a preset is not a setting", fix="Name it with --preset")
         if not equals or not setting:
             raise ConfigError(f"--set {change}: is no change of a setting", fix="Write it as fit.max_epochs=5")
         try:
@@ -226,9 +238,9 @@ def _preset(name: object, source: str | Path | None) -> dict[str, Any]:
 def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """The one mapping with the other's values in place of its own, section by section."""
     merged = copy.deepcopy(dict(below))
-    if isinstance(merged.get("encoder"), str):
-        merged["encoder"] = {"source": merged["encoder"]}
     for name, value in above.items():
+        if name == "encoder" and isinstance(value, str):
+            value = {"source": value}
         if isinstance(value, dict) and isinstance(merged.get(name), dict):
             merged[name] = _laid_over(merged[name], value)
         else:

@@ -20,6 +20,7 @@ from typing_extensions import override
 
 from epinformer.errors import TrainingError
 from epinformer.files import atomic_file
+from epinformer.model.hardware import Hardware
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +74,8 @@ class Record(Checkpoint):
         Which: those of the epoch with the lowest validation error, or of the last.
     folder
         Where ``training.ckpt`` and ``history.tsv`` go.
+    hardware
+        How many processes there should be, and which of them this one is.
     progress
         Called with (steps done, steps if training is not stopped early).
     """
@@ -82,11 +85,13 @@ class Record(Checkpoint):
         network: nn.Module,
         keep: Literal["best", "last"],
         folder: Path,
+        hardware: Hardware,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
         self.network = network
         self.keep = keep
         self.folder = folder
+        self.hardware = hardware
         self.progress = progress
         self.history: list[dict[str, float]] = []
         self.kept: dict[str, torch.Tensor] = {}
@@ -119,6 +124,17 @@ class Record(Checkpoint):
     def table(self) -> pd.DataFrame:
         """A row an epoch: epoch (from 1), train_loss, validation_mse, learning_rate, seconds."""
         return pd.DataFrame(self.history, columns=list(HISTORY_COLUMNS))
+
+    @override
+    def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        # Another launcher than ours may see the processes otherwise; each would then train on the wrong genes.
+        expected, found = self.hardware.share(), {"rank": trainer.global_rank, "world": trainer.world_size}
+        if found != expected:
+            raise TrainingError(
+                f"process {found['rank']} of {found['world']} is at work, where process {expected['rank']} of "
+                f"{expected['world']} was expected",
+                fix="Start one task a device (srun --ntasks-per-node equal to --devices), or use --devices 1",
+            )
 
     @override
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from pydantic import JsonValue
 from epinformer.dataset.folds import Fold
 from epinformer.dataset.store import Dataset
 from epinformer.errors import DatasetError
+from epinformer.files import locked
 from epinformer.model.checkpoint import FoldInfo, LoadedModel, ModelInfo, save_model
 from epinformer.model.config import ModelConfig
 from epinformer.model.encoder import SequenceEncoder
@@ -22,10 +24,10 @@ from epinformer.model.epinformer import EPInformer
 from epinformer.model.hardware import Hardware, arithmetic
 from epinformer.training.encoder import pretrained_encoder
 from epinformer.training.examples import GeneExamples
-from epinformer.training.fit import fit
+from epinformer.training.fit import failures_told, fit
 from epinformer.training.module import ExpressionModule
 from epinformer.training.resolve import choose_folds, genes_to_use, resolve_folds, resolve_network, resolve_target
-from epinformer.training.run import claim_run, fold_folder, fold_settings, part_of
+from epinformer.training.run import claim_encoder, claim_run, fold_folder, fold_settings, part_of
 from epinformer.training.settings import TrainConfig
 from epinformer.training.state import STATE_NAME
 from epinformer.training.towers import TowerCache
@@ -46,8 +48,9 @@ class Run(NamedTuple):
     folds: list[Fold]
     genes: np.ndarray
     encoders: dict[str, LoadedModel]
-    leakage: list[str]
+    leakage: dict[str, list[str]]
     hardware: Hardware
+    dtype: torch.dtype
 
 
 class Parts(NamedTuple):
@@ -125,17 +128,25 @@ def begin(
     network = resolve_network(config.network, dataset, preset=config.preset, target=target)
     genes = genes_to_use(dataset, scheme, target, in_no_fold=config.genes_in_no_fold)
     tested = [fold for fold in scheme if not fold.seen(dataset.genes["chrom"].iloc[genes]).all()]
-    chosen = choose_folds(scheme, folds) if folds is not None else tested
-    encoders, leakage = {}, []
+    chosen = choose_folds(scheme, folds if folds is not None else [fold.name for fold in tested])
+    if config.encoder is not None and network.sequence == "none":
+        raise DatasetError(
+            "has no sequence, which an encoder reads" if not dataset.has_sequence else "is trained on without sequence",
+            source=dataset.path,
+            fix="Leave the encoder out, or train on a dataset with sequence",
+        )
+    encoders, leakage = {}, {}
     for fold in chosen:
         fold_genes(dataset, genes, fold)
-        if config.encoder is not None and network.sequence == "bases":
-            encoders[fold.name], told = pretrained_encoder(
+        if config.encoder is not None:
+            encoders[fold.name], leakage[fold.name] = pretrained_encoder(
                 config.encoder.source, fold, dataset, allow_leakage=allow_leakage
             )
-            leakage += told
+    # Here is where a missing value shows.
+    GeneExamples(dataset, network, genes)
     settings = {
-        "config": config.model_dump(mode="json"),
+        # Which encoder a fold starts from is known by its weights, wherever it lies (`claim_encoder`).
+        "config": config.model_dump(mode="json", exclude={"encoder": {"source"}}),
         "target": target,
         "network": network.model_dump(mode="json"),
         "folds": fold_settings(tuple(scheme)),
@@ -143,7 +154,8 @@ def begin(
     hardware = hardware if hardware is not None else Hardware()
     if hardware.leads:
         claim_run(output, "train", dataset, settings)
-    return Run(output, dataset, config, network, target, chosen, genes, encoders, leakage, hardware)
+    dtype = arithmetic(config.fit.precision, hardware.accelerator)
+    return Run(output, dataset, config, network, target, chosen, genes, encoders, leakage, hardware, dtype)
 
 
 def fold_genes(dataset: Dataset, genes: np.ndarray, fold: Fold) -> Parts:
@@ -172,17 +184,25 @@ def train_fold(run: Run, fold: Fold, progress: Progress | None) -> list[Path]:
     folder = fold_folder(run.folder, fold)
     seeds = run.config.seeds
     paths = [folder / f"seed_{seed}.model" for seed in seeds]
-    missing = [(number, seed) for number, seed in enumerate(seeds) if not paths[number].exists()]
-    if missing:
-        parts = fold_genes(run.dataset, run.genes, fold)
-        towers = _towers(run, fold, folder)
-        training = GeneExamples(run.dataset, run.network, parts.train, towers)
-        validation = GeneExamples(run.dataset, run.network, parts.validation, towers)
-        for number, seed in missing:
-            told = None if progress is None else part_of(progress, number, len(seeds))
-            _train_one(run, fold, seed, paths[number], training, validation, told)
+    folder.mkdir(parents=True, exist_ok=True)
+    alone = locked(folder / ".lock") if run.hardware.leads else contextlib.nullcontext()
+    with alone, failures_told(run.config.fit, folder):
+        encoder = run.encoders.get(fold.name)
+        if run.hardware.leads:
+            claim_encoder(folder, "none" if encoder is None else str(encoder.info.weights_sha256))
+        missing = [(number, seed) for number, seed in enumerate(seeds) if not paths[number].exists()]
+        if missing:
+            parts = fold_genes(run.dataset, run.genes, fold)
+            training = GeneExamples(run.dataset, run.network, parts.train)
+            validation = GeneExamples(run.dataset, run.network, parts.validation)
+            training.towers = validation.towers = _towers(run, fold, folder, [training, validation])
+            for number, seed in missing:
+                told = None if progress is None else part_of(progress, number, len(seeds))
+                _train_one(run, fold, seed, paths[number], training, validation, told)
         if run.hardware.leads:
             shutil.rmtree(folder / "towers", ignore_errors=True)
+            for path in paths:
+                (path.with_suffix("") / STATE_NAME).unlink(missing_ok=True)
     return paths
 
 
@@ -211,7 +231,7 @@ def _train_one(
         network,
         settings,
         seed=seed,
-        dtype=arithmetic(settings.precision, run.hardware.accelerator),
+        dtype=run.dtype,
         frozen=frozen and encoder is not None,
     )
     folder = path.with_suffix("")
@@ -227,7 +247,7 @@ def _train_one(
         "validation_genes": len(validation),
         "encoder": None if encoder is None else str(encoder.info.weights_sha256),
         "encoder_frozen": frozen and encoder is not None,
-        "leakage": list(run.leakage),
+        "leakage": list(run.leakage.get(fold.name, [])),
     }
     info = ModelInfo(
         config=run.network,
@@ -238,7 +258,6 @@ def _train_one(
         training=about,
     )
     save_model(network, path, info, overwrite=True)
-    (folder / STATE_NAME).unlink(missing_ok=True)
     logger.info(
         "fold %s, seed %d: %d epochs, weights of epoch %d with a validation MSE of %.4f",
         fold.name,
@@ -255,21 +274,21 @@ def _encoder(loaded: LoadedModel) -> SequenceEncoder:
     return encoder
 
 
-def _towers(run: Run, fold: Fold, folder: Path) -> TowerCache | None:
-    """The output of a frozen encoder for all sequences, computed once."""
+def _towers(run: Run, fold: Fold, folder: Path, examples: Sequence[GeneExamples]) -> TowerCache | None:
+    """The output of a frozen encoder for all sequences of the examples, computed once."""
     encoder = run.encoders.get(fold.name)
     if encoder is None or run.config.encoder is None or not run.config.encoder.freeze:
         return None
     # The window is longer than the one that the encoder was pretrained on; its weights are the same.
     whole = SequenceEncoder(run.network)
     whole.load_state_dict(_encoder(encoder).state_dict())
-    folder.mkdir(parents=True, exist_ok=True)
     return TowerCache.build_or_open(
         folder / "towers",
         whole.eval(),
         run.dataset,
         device=run.hardware.accelerator,
-        dtype=arithmetic(run.config.fit.precision, run.hardware.accelerator),
+        dtype=run.dtype,
+        sequences=np.unique(np.concatenate([of.batch.row_sequence.numpy() for of in examples])),
     )
 
 
