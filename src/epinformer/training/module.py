@@ -51,8 +51,8 @@ class FitModule(lightning.LightningModule):
 
     @override
     def training_step(self, example: Example, index: int) -> Tensor:
-        # From seed, epoch and step alone, so that a resumed training draws the same numbers. Once an epoch would not do:
-        # data loaders draw some for themselves, and whether before or after depends on how the epoch began.
+        # From seed, epoch and step alone, so that a resumed training draws the same numbers. Once an epoch would not
+        # do: data loaders draw some for themselves, and whether before or after depends on how the epoch began.
         place = (self.seed, self.current_epoch, index, self.global_rank)
         torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0] >> 1))
         loss = regression_loss(self.predicted(example), example.target, self.settings)
