@@ -41,17 +41,13 @@ def main() -> None:
     given = options.parse_args()
     torch.set_num_threads(given.threads)
     with tempfile.TemporaryDirectory() as folder:
-        path = given.dataset
-        if path is None:
-            path = Path(folder) / "k562_chr22.dataset"
-            prepare(load_config(ROOT / "examples/k562_chr22/config.yaml", root=given.data), path)
-        dataset = open_dataset(path)
+        dataset = chr22(given.dataset, given.data, Path(folder))
         genes = np.arange(min(given.genes, dataset.n_genes))
         model = EPInformer.from_published(given.data / WEIGHTS)
         if given.memory is not None:
             print(json.dumps(memory(model, dataset, genes, given.memory, given.batch)))
             return
-        shared = ["--data", str(given.data), "--threads", str(given.threads), "--dataset", str(path)]
+        shared = ["--data", str(given.data), "--threads", str(given.threads), "--dataset", str(dataset.path)]
         shared += ["--genes", str(len(genes)), "--batch", str(given.batch), "--memory"]
         print(machine(given.threads))
         compare(model, dataset, genes, given.repeats, given.batch)
@@ -60,6 +56,14 @@ def main() -> None:
     print(f"peak memory above {peaks['none']:,.0f} MB of the loaded process: fast {fast:,.0f} MB, ", end="")
     print(f"padded ({given.batch} genes a batch) {padded:,.0f} MB, ratio {fast / padded:.3f}")
     print(f"whole process: fast {peaks['fast']:,.0f} MB, padded {peaks['padded']:,.0f} MB")
+
+
+def chr22(path: Path | None, data: Path, folder: Path) -> Dataset:
+    """The dataset of the chr22 example: the one given, or one made in a folder."""
+    if path is None:
+        path = folder / "k562_chr22.dataset"
+        prepare(load_config(ROOT / "examples/k562_chr22/config.yaml", root=data), path)
+    return open_dataset(path)
 
 
 def compare(model: EPInformer, dataset: Dataset, genes: np.ndarray, repeats: int, batch: int) -> None:

@@ -23,14 +23,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks.inference import WEIGHTS, fast_batch, padded_inputs, rounded
-from benchmarks.measure import ROOT, in_child, machine, median_seconds, parser, peak_rss, seconds
+from benchmarks.inference import WEIGHTS, chr22, fast_batch, padded_inputs, rounded
+from benchmarks.measure import in_child, machine, median_seconds, parser, peak_rss, seconds
 from benchmarks.padded import padded_forward
-from epinformer.config import load_config
 from epinformer.dataset.batch import Batch
-from epinformer.dataset.store import Dataset, open_dataset
+from epinformer.dataset.store import Dataset
 from epinformer.model.epinformer import EPInformer
-from epinformer.prepare.build import prepare
 from epinformer.training.towers import TowerCache
 
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -74,16 +72,12 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     weights = given.data / WEIGHTS
     with tempfile.TemporaryDirectory() as folder:
-        path = given.dataset
-        if path is None:
-            path = Path(folder) / "k562_chr22.dataset"
-            prepare(load_config(ROOT / "examples/k562_chr22/config.yaml", root=given.data), path)
-        dataset = open_dataset(path)
+        dataset = chr22(given.dataset, given.data, Path(folder))
         genes = np.arange(min(given.genes, dataset.n_genes))
         if given.memory is not None:
             print(json.dumps(memory(weights, dataset, genes, given.memory, given.batch)))
             return
-        shared = ["--data", str(given.data), "--threads", str(given.threads), "--dataset", str(path)]
+        shared = ["--data", str(given.data), "--threads", str(given.threads), "--dataset", str(dataset.path)]
         shared += ["--genes", str(len(genes)), "--batch", str(given.batch), "--memory"]
         print(machine(given.threads), flush=True)
         compare(weights, dataset, genes, given.repeats, given.batch, Path(folder))
