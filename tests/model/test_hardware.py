@@ -15,12 +15,13 @@ from epinformer.model.hardware import Hardware, arithmetic, named_device, traini
         ({"LOCAL_RANK": "1", "NODE_RANK": "2"}, 5),
         ({"RANK": "3", "LOCAL_RANK": "1"}, 3),
         ({"SLURM_NTASKS": "6", "SLURM_PROCID": "4", "LOCAL_RANK": "0"}, 4),
-        # A batch script's own process, which starts the others itself.
-        ({"SLURM_NTASKS": "1", "SLURM_PROCID": "0", "LOCAL_RANK": "1"}, 1),
+        ({"SLURM_NTASKS": "1", "SLURM_PROCID": "0"}, 0),
+        # An interactive job, in which Lightning starts the others itself.
+        ({"SLURM_NTASKS": "6", "SLURM_PROCID": "0", "SLURM_JOB_NAME": "bash", "LOCAL_RANK": "1"}, 1),
     ],
 )
 def test_every_process_knows_its_place(environment: dict[str, str], rank: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_NTASKS", "SLURM_PROCID"):
+    for name in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_NTASKS", "SLURM_PROCID", "SLURM_JOB_NAME"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
