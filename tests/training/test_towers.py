@@ -207,8 +207,8 @@ def test_a_model_goes_on_from_towers(tmp_path: Path, synthetic: Dataset, trainin
         gradients = [p.grad.clone() for p in model.parameters() if p.grad is not None]
         results.append((output.prediction.detach(), output.embedding.detach(), gradients))
     (one, one_embedding, one_gradients), (other, other_embedding, other_gradients) = results
-    # In rows of another length, or with more threads, the last bit of a value may differ, and so the half to which it is
-    # rounded: one part in 1,000, as between the cache and the encoder in place.
+    # In rows of another length, or with more threads, the last bit of a value may differ, and so the half to which it
+    # is rounded: one part in 1,000, as between the cache and the encoder in place.
     torch.testing.assert_close(other, in_place, rtol=2e-3, atol=2e-3)
     torch.testing.assert_close(other, one, rtol=2e-3, atol=2e-3)
     torch.testing.assert_close(other_embedding, one_embedding, rtol=1e-2, atol=2e-3)
