@@ -145,13 +145,17 @@ def test_ctrl_c_in_a_running_command(tmp_path: Path) -> None:
     """The command waits for a pipe's content, and has begun to wait once the pipe can be opened for writing."""
     pipe = tmp_path / "predictions.tsv"
     os.mkfifo(pipe)
-    # A shell's background jobs ignore the signal, and their children would, too.
+    # A shell's background jobs ignore the signal, and their children would, too: the child takes it up again itself,
+    # since code between fork and exec can wait for ever on a lock of one of this process's threads.
+    heeds = (
+        "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "runpy.run_module('epinformer', run_name='__main__')"
+    )
     running = subprocess.Popen(
-        [*COMMAND, "evaluate", str(pipe)],
+        [sys.executable, "-c", heeds, "evaluate", str(pipe)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         writer = opened_by_reader(pipe, running)
@@ -167,11 +171,12 @@ def test_ctrl_c_in_a_running_command(tmp_path: Path) -> None:
 
 def opened_by_reader(pipe: Path, reader: subprocess.Popen[str]) -> int:
     """The writing end of a pipe, once the process has opened it for reading."""
+    deadline = time.monotonic() + 60
     while reader.poll() is None:
         try:
             return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
         except OSError as error:
-            if error.errno != errno.ENXIO:
+            if error.errno != errno.ENXIO or time.monotonic() > deadline:
                 raise
             time.sleep(0.02)
     raise AssertionError(f"ended before it read: {reader.communicate()[1]}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -93,13 +92,14 @@ def test_bad_settings(config: Path, tmp_path: Path) -> None:
 
 
 def test_a_full_disk_leaves_nothing(config: Path, tmp_path: Path) -> None:
-    def full() -> None:
-        # A limit on the size of files stands in for a full disk.
-        resource.setrlimit(resource.RLIMIT_FSIZE, (4_000, 4_000))
-
+    # A limit on the size of files stands in for a full disk.
+    full = (
+        "import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, (4_000, 4_000)); "
+        "runpy.run_module('epinformer', run_name='__main__')"
+    )
     output = tmp_path / "toy.dataset"
-    command = [sys.executable, "-m", "epinformer", "prepare", str(config), "-o", str(output)]
-    result = subprocess.run(command, capture_output=True, text=True, preexec_fn=full)
+    command = [sys.executable, "-c", full, "prepare", str(config), "-o", str(output)]
+    result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 1
     assert f"error: {output}: cannot be written: " in result.stderr
     assert "Traceback" not in result.stderr
