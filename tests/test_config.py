@@ -87,13 +87,30 @@ def test_encoder_windows(tmp_path: Path) -> None:
     config = load(tmp_path, minimal(genome=GENOME, encoder_windows=WINDOWS))
     assert config.encoder_windows is not None
     assert (config.encoder_windows.windows, config.encoder_windows.stride) == (3, 156)
-    assert config.encoder_windows.accessibility == "dnase"
     assert list(config.files().items())[-4:] == [
         ("encoder_windows.peaks", "p.narrowPeak"),
-        ("encoder_windows.reads.dnase[0]", "d.bam"),
-        ("encoder_windows.reads.h3k27ac[0]", "0.bam"),
-        ("encoder_windows.reads.h3k27ac[1]", "1.bam"),
+        ("encoder_windows.reads.dnase[0].reads", "d.bam"),
+        ("encoder_windows.reads.h3k27ac[0].reads", "0.bam"),
+        ("encoder_windows.reads.h3k27ac[1].reads", "1.bam"),
     ]
+
+
+RAW = {"dnase": ["d.bam", "d.bigWig"], "ctcf": [{"reads": "c.bed.gz", "min_mapping_quality": 30, "barcodes": "b.txt"}]}
+
+
+def test_raw_signals(tmp_path: Path) -> None:
+    config = load(tmp_path, minimal(signals=RAW, elements={"peaks": "p.narrowPeak", "blocklist": "b.bed"}))
+    assert [type(item).__name__ for item in config.signals["dnase"]] == ["ReadsReplicate", "TrackReplicate"]
+    assert config.elements is not None and (config.elements.strongest, config.elements.flank) == (150_000, 250)
+    assert config.files() == {
+        "genes.table": "genes.bed",
+        "elements.peaks": "p.narrowPeak",
+        "elements.blocklist": "b.bed",
+        "signals.dnase[0].reads": "d.bam",
+        "signals.dnase[1].track": "d.bigWig",
+        "signals.ctcf[0].reads": "c.bed.gz",
+        "signals.ctcf[0].barcodes": "b.txt",
+    }
 
 
 def test_numbers_that_yaml_takes_for_text(tmp_path: Path) -> None:
@@ -125,7 +142,7 @@ BAD = {
     ),
     "unknown": (
         minimal(genes={"table": "g", "zzz": 1}),
-        r"genes\.zzz: is not a setting; known here: table, tss, without",
+        r"genes\.zzz: is not a setting; known here: table, tss, gene_types, tss_table, without",
     ),
     "unknown in an assay": (
         minimal(expression={"rna": {"table": "t", "id": "i", "value": "v", "vlaue": "v"}}),
@@ -154,9 +171,44 @@ BAD = {
         minimal(genome={"fasta": "g", "chrom": "1", "start": -1}),
         r"genome\.start: input should be greater",
     ),
-    "two contacts": (minimal(contact={"table": "c", "constant": 0}), r"contact: give either table or constant"),
-    "no contact": (minimal(contact={}), r"contact: give either table or constant"),
-    "missing of a constant": (minimal(contact={"constant": 1, "missing": 1}), r"contact: missing goes with table"),
+    "two contacts": (
+        minimal(contact={"table": "c", "constant": 0}),
+        r"contact: give one of table, map, bedpe, average and constant",
+    ),
+    "no contact": (minimal(contact={}), r"contact: give one of table, map, bedpe, average and constant"),
+    "missing of a constant": (
+        minimal(contact={"constant": 1, "missing": 1}),
+        r"contact: missing goes with a table or a map",
+    ),
+    "expected of a table": (minimal(contact={"table": "c", "missing": "expected"}), r"contact: missing: expected goes"),
+    "resolution of a table": (minimal(contact={"table": "c", "resolution": 5}), r"contact: resolution goes with map"),
+    "misspelt reads": (
+        minimal(signals={"dnase": [{"reads": "d.bam", "min_maping_quality": 1}]}),
+        r"signals\.dnase\[0\]\.min_maping_quality: is not a setting; did you mean min_mapping_quality\?",
+    ),
+    "peaks with counts": (minimal(elements={"peaks": "p.bed"}), r"elements: made around peaks, .* signals\.dnase\[0\]"),
+    "table with peaks": (
+        minimal(elements={"table": "e.bed", "flank": 9}),
+        r"elements: flank goes with peaks; elements of a table are taken as they are",
+    ),
+    "windows of counts": (
+        minimal(genome={"fasta": "g.fa"}, encoder_windows={"peaks": "p.bed"}),
+        r"encoder_windows\.reads: is missing, and signals\.dnase\[0\] is counted already",
+    ),
+    "two half lives": (minimal(half_life={}), r"half_life: give either table or annotation"),
+    "half life without bases": (minimal(half_life={"annotation": "a.gtf"}), r"half_life\.annotation: needs the bases"),
+    "expression without column": (
+        minimal(expression={"rna": {"table": "t"}}),
+        r"expression\.rna: a table needs id and value",
+    ),
+    "column of tracks": (
+        minimal(expression={"cage": {"tracks": {"both": ["t.bw"]}, "id": "gene_id"}}),
+        r"expression\.cage: id goes with table, not with tracks",
+    ),
+    "one strand": (
+        minimal(expression={"cage": {"tracks": {"plus": ["t.bw"]}}}),
+        r"expression\.cage\.tracks: needs plus and minus, or both, or ctss",
+    ),
     "NaN contact": (minimal(contact={"constant": float("nan")}), r"contact\.constant: input should be"),
     "no range": (
         minimal(pairs={"min_distance": 9, "max_distance": 9}),

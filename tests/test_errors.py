@@ -41,7 +41,7 @@ def test_parts_are_kept_for_callers() -> None:
 
 def test_every_error_is_caught_by_the_base_class() -> None:
     classes = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, Exception)]
-    assert len(classes) == 8
+    assert len(classes) == 9
     assert all(issubclass(value, EpinformerError) for value in classes)
 
 

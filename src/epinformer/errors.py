@@ -80,3 +80,7 @@ class TrainingError(EpinformerError):
 
 class LeakageError(EpinformerError):
     """A model that would be judged on what it has learned from."""
+
+
+class FetchError(EpinformerError):
+    """A published file that cannot be downloaded, or is not what was published."""

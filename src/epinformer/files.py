@@ -37,11 +37,19 @@ _CONTENTS = {
         }
     ),
     "model.json": frozenset({"model.json", "model.safetensors"}),
+    "combiner.json": frozenset({"combiner.json", "held_out.tsv"}),
     "towers.json": frozenset({"towers.json", "towers.npy"}),
     "simulation.json": frozenset(
         {
-            *("simulation.json", "config.yaml", "genome.fa", "genome.fa.fai", "genes.bed", "half_life.csv"),
-            *("expression.csv", "contacts.tsv", "contacts.cool", "variants.vcf.gz", "variants.vcf.gz.tbi"),
+            *("simulation.json", "config.yaml", "config_raw.yaml", "genome.fa", "genome.fa.fai", "genes.bed"),
+            *(
+                "half_life.csv",
+                "expression.csv",
+                "contacts.tsv",
+                "contacts.cool",
+                "variants.vcf.gz",
+                "variants.vcf.gz.tbi",
+            ),
             *("crispr.tsv", "dnase.narrowPeak", "h3k27ac.narrowPeak"),
             *(
                 f"{experiment}.{what}"

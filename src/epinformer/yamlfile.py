@@ -73,9 +73,11 @@ def validated(values: Mapping[Any, Any], model: type[_Model], source: str | Path
 
 
 def setting_path(location: tuple[int | str, ...]) -> str:
-    """`("signals", "dnase", 0)` -> `signals.dnase[0]`."""
+    """`("signals", "dnase", 0)` -> `signals.dnase[0]`; tags of alternatives, `<Class>`, are no step."""
     text = ""
     for part in location:
+        if isinstance(part, str) and part.startswith("<"):
+            continue
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
     return text
 
@@ -152,9 +154,9 @@ def _inside(annotation: Any, part: int | str) -> list[Any]:
             return _alternatives(field.annotation)
         # Among several models pydantic names the one it tried, by its class or its tag; that is no step.
         tags = {tag for field in annotation.model_fields.values() for tag in _literals(field.annotation)}
-        return [annotation] if part in {annotation.__name__, *tags} else []
-    arguments = get_args(annotation)
-    return _alternatives(arguments[-1]) if arguments else []  # the values of a dict, the items of a list
+        return [annotation] if part in {annotation.__name__, f"<{annotation.__name__}>", *tags} else []
+    arguments = [argument for argument in get_args(annotation) if argument is not Ellipsis]
+    return _alternatives(arguments[-1]) if arguments else []  # the values of a dict, the items of a list or a tuple
 
 
 def _literals(annotation: Any) -> tuple[Any, ...]:

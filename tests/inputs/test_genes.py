@@ -3,14 +3,11 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
 
 from epinformer.dataset.store import HALF_LIFE_FEATURES
 from epinformer.errors import InputError
-from epinformer.inputs.expression import read_expression
-from epinformer.inputs.genes import lacking, matched, read_genes, read_half_life
+from epinformer.inputs.genes import lacking, read_genes, read_half_life
 
 LINES = "chr1\t100\t201\tG1\t0\t+\nchr2\t100\t201\tG2\t0\t-\textra\n"
 
@@ -118,22 +115,3 @@ def test_half_life_twice(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace("G2", "G1"))
     with pytest.raises(InputError, match=r"h\.csv: gives the features of a gene twice \(1 affected; first: line 3"):
         read_half_life(path)
-
-
-def test_matched() -> None:
-    table = pd.DataFrame({"x": [1.0, 2.0]}, index=["b", "a"])
-    values = matched(table, pd.Series(["a", "c"]), "t")["x"].tolist()
-    assert values[0] == 2 and np.isnan(values[1])
-    with pytest.raises(InputError, match=r"t: has none of the genes \(1 affected; first: z is not found"):
-        matched(table, pd.Series(["z"]), "t")
-
-
-def test_expression(tmp_path: Path) -> None:
-    path = write(tmp_path, "id\tother\trpkm\na\t0\t1.5\nb\t0\tNA\n", "x.tsv")
-    labels = read_expression(path, id_column="id", value_column="rpkm")
-    assert labels["a"] == 1.5 and np.isnan(labels["b"])
-    with pytest.raises(InputError, match=r"x\.tsv: lacks the column ENSID\. Add it, .* has id, other, rpkm"):
-        read_expression(path, id_column="ENSID", value_column="rpkm")
-    path.write_text("id,rpkm\na,1\na,2\na,3\n")
-    with pytest.raises(InputError, match=r"gives the expression of a gene twice \(2 affected; first: line 3: a 2\.0\)"):
-        read_expression(path, id_column="id", value_column="rpkm")

@@ -1,231 +1,134 @@
-"""Counts of small BAM files against one question to samtools a region."""
+"""What a file of reads is, by its content, and what the kinds have in common."""
 
 from __future__ import annotations
 
-import logging
-import shutil
-import tempfile
-from collections.abc import Sequence
+import gzip
 from pathlib import Path
-from typing import NamedTuple
 
 import pandas as pd
 import pysam
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from epinformer.errors import InputError
-from epinformer.inputs import reads as module
-from epinformer.inputs.reads import count_reads
+from epinformer.inputs.reads import ReadFilter, chromosome_lengths, count_reads, read_barcodes, read_format
 
-CHROMOSOMES = {"chr1": 1_000, "chr2": 500, "chrM": 200}
-PASSED_OVER = 0x4 | 0x100 | 0x200 | 0x800
-
-
-class Read(NamedTuple):
-    """One alignment; its CIGAR says what of the reference it covers."""
-
-    chrom: str
-    start: int
-    cigar: str = "50M"
-    flag: int = 0
+LENGTHS = {"chr1": 1_000, "chr2": 500}
+TAGS = "chr1\t10\t60\tN\t60\t+\nchr2\t100\t150\tN\t60\t-\nchr1\t15\t65\tN\t60\t-\n"
+FRAGMENTS = "chr1\t10\t60\tAAACGAAAGAAACGCC-1\t1\nchr1\t90\t91\tAAACGAAAGAAACGCC-1\t1\n"
+TABLE = pd.DataFrame(
+    [("chr2", 149, 150), ("chr1", 0, 11), ("chr1", 60, 70), ("chr1", 0, 11)], columns=["chrom", "start", "end"]
+)
 
 
-def write_bam(path: Path, reads: Sequence[Read], *, index: bool = True, chroms: dict[str, int] | None = None) -> Path:
-    chroms = CHROMOSOMES if chroms is None else chroms
-    header = {"HD": {"VN": "1.6", "SO": "coordinate"}, "SQ": [{"SN": k, "LN": v} for k, v in chroms.items()]}
-    names = list(chroms)
-    with pysam.AlignmentFile(str(path), "wb", header=header) as bam:
-        for number, read in enumerate(sorted(reads, key=lambda read: (names.index(read.chrom), read.start))):
-            row = pysam.AlignedSegment(bam.header)
-            row.query_name = f"r{number}"
-            row.flag = read.flag
-            row.reference_id = names.index(read.chrom)
-            row.reference_start = read.start
-            row.cigarstring = read.cigar
-            row.mapping_quality = 60
-            length = row.infer_query_length() or 0
-            row.query_sequence = "A" * length
-            bam.write(row)
-    if index:
-        pysam.index(str(path))
+def write_alignments(path: Path, mode: str) -> Path:
+    """The tags as BAM, SAM or CRAM."""
+    header = {"HD": {"VN": "1.6"}, "SQ": [{"SN": chrom, "LN": length} for chrom, length in LENGTHS.items()]}
+    options = ["no_ref=1"] if mode == "wc" else []
+    with pysam.AlignmentFile(str(path), mode, header=header, format_options=options) as file:
+        for line in TAGS.splitlines():
+            chrom, start, end, name, quality, strand = line.split("\t")
+            row = pysam.AlignedSegment(file.header)
+            row.query_name, row.flag, row.mapping_quality = name, 16 if strand == "-" else 0, int(quality)
+            row.reference_id, row.reference_start = list(LENGTHS).index(chrom), int(start)
+            row.query_sequence = "ACGTA" * 10
+            row.cigarstring = f"{int(end) - int(start)}M"
+            file.write(row)
     return path
 
 
-def regions(*rows: tuple[str, int, int]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=["chrom", "start", "end"])
-
-
-def asked(path: Path, table: pd.DataFrame) -> list[int]:
-    """The number of reads over each region, by the index, one by one."""
-    with pysam.AlignmentFile(str(path), "rb") as bam:
-        return [
-            bam.count(chrom, start, end, read_callback=lambda read: not read.flag & PASSED_OVER)
-            for chrom, start, end in table[["chrom", "start", "end"]].itertuples(index=False)
-        ]
-
-
-def test_counts_by_hand(tmp_path: Path) -> None:
-    path = write_bam(
-        tmp_path / "a.bam",
-        [
-            Read("chr1", 0),
-            Read("chr1", 100, "10M30N10M"),  # spliced: 100 to 150
-            Read("chr1", 200, "10M5D10M", flag=16),  # with a deletion: 200 to 225
-            Read("chr1", 300, "5S10M5I10M5S"),  # 300 to 320
-            Read("chr1", 950),  # to the chromosome's last base
-            Read("chr1", 960, flag=0x400),  # a duplicate
-            Read("chr1", 970, flag=0x1 | 0x2 | 0x80),  # a mate
-            *(Read("chr1", 960, flag=flag) for flag in (0x100, 0x200, 0x800, 0x4)),
-            Read("chr2", 0, "500M"),
-        ],
-    )
-    table = regions(
-        ("chr2", 499, 500),
-        ("chr1", 0, 1),
-        ("chr1", 49, 50),
-        ("chr1", 50, 51),
-        ("chr1", 115, 120),  # within the intron
-        ("chr1", 150, 200),
-        ("chr1", 211, 214),  # within the deletion
-        ("chr1", 319, 320),
-        ("chr1", 320, 950),
-        ("chr1", 999, 1_000),
-        ("chr1", 0, 1_000),
-        ("chr1", 0, 1_000),
-        ("chrM", 0, 200),
-        ("chr1", 990, 5_000),
-    )
-    result = count_reads(path, table)
-    assert result.counts.tolist() == [1, 1, 1, 0, 1, 0, 1, 1, 0, 3, 7, 7, 0, 3]
-    assert result.counts.tolist() == asked(path, table)
-    assert result.counts.dtype == "int64"
-    assert result.total == 8
-
-
-reads_strategy = st.lists(
-    st.builds(
-        Read,
-        chrom=st.sampled_from(["chr1", "chr2"]),
-        start=st.integers(0, 99),
-        cigar=st.sampled_from(["1M", "36M", "5M20N5M", "5M3D5M", "3S9M2I1M", "30I", "400M"]),
-        flag=st.sampled_from([0, 0, 0, 16, 0x400, 0x100, 0x200, 0x800, 0x4, 0x63]),
-    ),
-    max_size=40,
+@pytest.mark.parametrize("name", ["reads.bed", "reads.bam"])
+@pytest.mark.parametrize(
+    ("keep", "expected"),
+    [
+        (ReadFilter(), [1, 1, 1, 1]),
+        (ReadFilter(shift="tn5"), [0, 1, 1, 1]),
+        (ReadFilter(shift="tn5", unit="cut"), [0, 0, 0, 0]),
+    ],
 )
-regions_strategy = st.lists(
-    st.tuples(st.sampled_from(["chr1", "chr2", "chrM"]), st.integers(0, 150), st.integers(1, 60)).map(
-        lambda row: (row[0], row[1], row[1] + row[2])
-    ),
-    max_size=20,
-)
+def test_the_kinds_say_the_same_whatever_their_name(
+    tmp_path: Path, name: str, keep: ReadFilter, expected: list[int]
+) -> None:
+    path = tmp_path / name
+    counts = {}
+    for kind, write in {
+        "bam": lambda: write_alignments(path, "wb"),
+        "cram": lambda: write_alignments(path, "wc"),
+        "tags": lambda: path.write_text(TAGS),
+        "gzipped": lambda: path.write_bytes(gzip.compress(TAGS.encode())),
+    }.items():
+        write()
+        assert read_format(path) == (kind if kind != "gzipped" else "tags")
+        assert chromosome_lengths(path) == (LENGTHS if kind in ("bam", "cram") else None)
+        result = count_reads(path, TABLE, keep=keep)
+        counts[kind] = (result.counts.tolist(), result.total)
+    assert counts == dict.fromkeys(counts, (expected, 3))
 
 
-@given(reads_strategy, regions_strategy, st.sampled_from([1, 3, 1 << 19]))
-def test_any_reads_and_regions(reads: list[Read], rows: list[tuple[str, int, int]], chunk: int) -> None:
-    reads = [*reads, Read("chr2", 50)]
-    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_CHUNK_READS", chunk)
-        path = write_bam(Path(folder) / "a.bam", reads)
-        table = regions(*rows)
-        result = count_reads(path, table)
-        assert result.counts.tolist() == asked(path, table)
-        assert result.total == sum(not read.flag & PASSED_OVER for read in reads)
+def test_fragments_are_known(tmp_path: Path) -> None:
+    path = tmp_path / "fragments.tsv.gz"
+    path.write_bytes(gzip.compress(FRAGMENTS.encode()))
+    assert read_format(path) == "fragments"
+    assert chromosome_lengths(path) is None
 
 
-def test_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_CHUNK_READS", 2)
-    path = write_bam(tmp_path / "a.bam", [Read("chr1", i) for i in range(5)] + [Read("chr2", 3)])
-    seen: list[tuple[int, int]] = []
-    count_reads(path, regions(("chr1", 0, 5)), progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(2, 6), (4, 6), (5, 6), (6, 6)]
-
-
-def test_names_of_the_other_style(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    path = write_bam(
-        tmp_path / "a.bam", [Read("1", 5), Read("MT", 5), Read("MT", 6)], chroms={"1": 900, "MT": 90, "chrEBV": 90}
-    )
-    with caplog.at_level(logging.INFO, logger="epinformer"):
-        result = count_reads(path, regions(("chrM", 0, 90), ("chr1", 0, 90), ("chrEBV", 0, 90)))
-    assert (result.counts.tolist(), result.total) == ([2, 1, 0], 3)
-    assert "a.bam: 2 chromosome names are in another style (chrM is read as its MT)" in caplog.text
-
-
-def test_an_exact_name_goes_first(tmp_path: Path) -> None:
-    path = write_bam(tmp_path / "a.bam", [Read("1", 5), Read("chr1", 5), Read("chr1", 9)], chroms={"1": 90, "chr1": 90})
-    assert count_reads(path, regions(("chr1", 0, 90), ("1", 0, 90))).counts.tolist() == [2, 1]
-
-
-def test_a_csi_index_will_do(tmp_path: Path) -> None:
-    path = write_bam(tmp_path / "a.bam", [Read("chr1", 5)], index=False)
-    pysam.index("-c", str(path))
-    assert not Path(f"{path}.bai").exists()
-    assert count_reads(path, regions(("chr1", 0, 6))).counts.tolist() == [1]
-
-
-def test_chromosomes_it_does_not_have(tmp_path: Path) -> None:
-    path = write_bam(tmp_path / "a.bam", [Read("chr1", 5)])
-    with pytest.raises(InputError) as caught:
-        count_reads(path, regions(("chr1", 0, 6), ("chr7", 10, 20), ("chrUn_x", 1, 2)))
-    assert str(caught.value) == (
-        f"{path}: has no reads of chromosomes that hold regions: they are not in its header (2 affected; first: "
-        "chr7:10-20). Use files of one assembly; its chromosomes are chr1, chr2, chrM."
-    )
-
-
-def test_no_index(tmp_path: Path) -> None:
-    path = write_bam(tmp_path / "a.bam", [Read("chr1", 5)], index=False)
-    with pytest.raises(InputError, match=r"a\.bam: has no index beside it\. Run `samtools index a\.bam`"):
-        count_reads(path, regions(("chr1", 0, 6)))
-
-
-def test_the_index_of_another_file(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    path = write_bam(tmp_path / "a.bam", [Read("chr1", i) for i in range(9)])
-    other = write_bam(tmp_path / "b.bam", [Read("chr1", i) for i in range(7)])
-    shutil.copy(f"{other}.bai", f"{path}.bai")
-    with pytest.raises(
-        InputError, match=r"a\.bam: has an index that is not its own: 7 reads on chr1 .*, 9 found\. Run"
-    ):
-        count_reads(path, regions(("chr1", 0, 6)))
-    assert capfd.readouterr() == ("", "")
-
-
-@pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.999])
-def test_truncated(tmp_path: Path, share: float, capfd: pytest.CaptureFixture[str]) -> None:
-    path = write_bam(tmp_path / "a.bam", [Read("chr1", i % 900) for i in range(9_000)])
-    content = path.read_bytes()
-    path.write_bytes(content[: int(len(content) * share)])
-    with pytest.raises(InputError, match=r"a\.bam: is truncated, damaged or no BAM file: .*quickcheck"):
-        count_reads(path, regions(("chr1", 0, 6)))
-    assert capfd.readouterr() == ("", "")
-
-
-def test_a_block_in_the_middle_is_lost(tmp_path: Path) -> None:
-    path = write_bam(tmp_path / "a.bam", [Read("chr1", i % 900) for i in range(40_000)])
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2 : len(content) // 2 + 400] = bytes(400)
-    path.write_bytes(bytes(content))
-    with pytest.raises(InputError, match=r"a\.bam: (is truncated, damaged|has an index that is not its own)"):
-        count_reads(path, regions(("chr1", 0, 6)))
+def test_several_files_of_one_table_at_once(tmp_path: Path) -> None:
+    path = write_alignments(tmp_path / "a.bam", "wb")
+    both = pd.concat([TABLE, TABLE.iloc[:2]], ignore_index=True)
+    assert count_reads(path, both).counts.tolist() == [*count_reads(path, TABLE).counts, 1, 1]
 
 
 @pytest.mark.parametrize(
-    "content", [b"chr1\t5\t9\n", b"\x1f\x8b\x08\x00", b"@SQ\tSN:chr1\tLN:90\nr\t0\tchr1\t5\t60\t2M\t*\t0\t0\tAA\t*\n"]
+    ("content", "problem"),
+    [
+        (b"", "is empty"),
+        (b"\n\n", "holds no rows"),
+        (b"\x1f\x8b\x08\x00", "is truncated: its compressed data end too early"),
+        (gzip.compress(gzip.compress(TAGS.encode())), "is gzip inside gzip"),
+        (b"\x26\xfc\x8f\x88" + bytes(2_000), "is neither BAM, CRAM nor text"),
+        (b"CRAM" + bytes(100), "is truncated, damaged or no BAM or CRAM file"),
+        (gzip.compress(b"BAM\x01" + bytes(100)), "is truncated, damaged or no BAM or CRAM file"),
+    ],
 )
-def test_no_bam(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "a.bam").write_bytes(content)
-    with pytest.raises(InputError, match=r"a\.bam: .*no BAM file"):
-        count_reads(tmp_path / "a.bam", regions(("chr1", 0, 6)))
+def test_what_is_no_file_of_reads(
+    tmp_path: Path, content: bytes, problem: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.bam"
+    path.write_bytes(content)
+    for call in (lambda: count_reads(path, TABLE), lambda: chromosome_lengths(path)):
+        with pytest.raises(InputError) as caught:
+            call()
+        assert str(caught.value).startswith(f"{path}: {problem}")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_sam_text(tmp_path: Path) -> None:
+    path = write_alignments(tmp_path / "a.sam", "w")
+    with pytest.raises(InputError, match=r"a\.sam: is SAM text\. Convert it with `samtools view -b`"):
+        count_reads(path, TABLE)
 
 
 def test_no_file(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"a\.bam: there is no such file"):
-        count_reads(tmp_path / "a.bam", regions(("chr1", 0, 6)))
+    for call in (read_format, chromosome_lengths, read_barcodes, lambda path: count_reads(path, TABLE)):
+        with pytest.raises(InputError, match=r"a\.bam: there is no such file"):
+            call(tmp_path / "a.bam")
 
 
-def test_no_read_that_counts(tmp_path: Path) -> None:
-    path = write_bam(tmp_path / "a.bam", [Read("chr1", 5, flag=0x100)])
-    with pytest.raises(InputError, match=r"a\.bam: holds no mapped primary read"):
-        count_reads(path, regions(("chr1", 0, 6)))
-    assert pysam.get_verbosity() == 3
+def test_barcodes(tmp_path: Path) -> None:
+    path = tmp_path / "barcodes.tsv.gz"
+    path.write_bytes(gzip.compress(b"ACGT-1\r\nTTTT-1\r\n\r\n"))
+    assert read_barcodes(path) == {"ACGT-1", "TTTT-1"}
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("A\nC\nA\nA\n", r"names barcodes twice \(2 affected; first: line 3: A\)"),
+        ("A\tone\nC\ttwo\n", r"has more than one column"),
+        ("", r"is empty"),
+    ],
+)
+def test_bad_barcodes(tmp_path: Path, text: str, problem: str) -> None:
+    path = tmp_path / "barcodes.tsv"
+    path.write_text(text)
+    with pytest.raises(InputError, match=problem):
+        read_barcodes(path)

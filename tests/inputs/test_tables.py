@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from epinformer.errors import InputError
 from epinformer.inputs import tables
-from epinformer.inputs.tables import Column, read_bed, read_headed, read_header
+from epinformer.inputs.tables import Column, numeric_columns, read_bed, read_headed, read_header
 
 BED = (Column("chrom", "text", 0), Column("start", "int", 1), Column("score", "float", -1))
 HEADED = (Column("id", "text", ("id",)), Column("value", "float", ("value", "val"), blank=True))
@@ -232,3 +232,13 @@ def test_bad_headed(tmp_path: Path, name: str) -> None:
     content, message = BAD_HEADED[name]
     with pytest.raises(InputError, match=message):
         read_headed(write(tmp_path, content, "t.csv"), HEADED)
+
+
+def test_columns_of_numbers_are_known_by_their_first_rows(tmp_path: Path) -> None:
+    text = "# by hand\n#id\tvalue\tflag\tempty\tmixed\na\t1e-3\tTrue\tNA\t1\nb\tNA\tFalse\t\tx\n"
+    path = write(tmp_path, text)
+    expected = {"id": False, "value": True, "flag": False, "empty": True, "mixed": False}
+    assert numeric_columns(path) == expected
+    assert numeric_columns(path, rows=1) == expected | {"mixed": True}
+    with pytest.raises(InputError, match="holds no rows"):
+        numeric_columns(write(tmp_path, "id\tvalue\n"))

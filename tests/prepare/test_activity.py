@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from epinformer.errors import InputError
-from epinformer.prepare.activity import activity, activity_words, mean_rpm, promoter_counts, rpm
+from epinformer.prepare.activity import activity, activity_signals, activity_words, mean_rpm, promoter_counts, rpm
 
 
 def test_rpm() -> None:
@@ -33,6 +33,15 @@ def test_activity(names: list[str], accessibility: str, value: float, words: str
     signals = {name: np.array([values[name]]) for name in names}
     assert activity(signals, accessibility) == pytest.approx([value])
     assert activity_words(names, accessibility) == words
+    assert activity_words(names, accessibility, suffix="normalized") == words.replace("rpm", "normalized")
+    assert activity_words(names, accessibility, "promoter_").count("promoter_") == len(
+        activity_signals(names, accessibility)
+    )
+
+
+def test_activity_is_made_of() -> None:
+    assert activity_signals(["ctcf", "h3k27ac", "dnase"], "dnase") == ["dnase", "h3k27ac"]
+    assert activity_signals({"atac": 1, "ctcf": 2}, "atac") == ["atac"]
 
 
 BODIES = pd.DataFrame(

@@ -122,8 +122,8 @@ BAD = {
     ),
     "beyond the chromosome's end": (
         shorter_chromosome,
-        r"genes\.bed: has genes outside the genome \(1 affected; first: G4 with its TSS at chr2:50000, but chr2 of "
-        r"genome\.fa ends at 40,400\)\. Use a genome of the same assembly, or drop",
+        r"genes\.bed: has positions beyond the ends of their chromosomes, so it is of another assembly \(1 affected; "
+        r"first: chr2:49500-50500, but chr2 has 40,400 bp\)\. Use files of one assembly",
     ),
     "no such chromosome": (
         no_such_chromosome,

@@ -88,7 +88,7 @@ def test_manifest(world: Any) -> None:
     assert manifest.transforms["UTR5LEN"] == "column UTR5LEN_log10zscore as given"
     assert set(dataset.pairs["contact"]) == {0.5}
     # Every column that was computed is explained.
-    columns = {*dataset.genes.columns[5:], *dataset.elements.columns[4:], *dataset.pairs.columns[2:]}
+    columns = {*dataset.genes.columns[5:], "element_id", *dataset.elements.columns[4:], *dataset.pairs.columns[2:]}
     assert columns == set(manifest.transforms)
 
 
@@ -251,7 +251,7 @@ def test_output_that_exists(world: Any) -> None:
 
 def test_output_that_is_refused_before_the_work(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     world.prepare()
-    monkeypatch.setattr(build, "_checked_inputs", lambda *arguments: pytest.fail("the inputs must not be read"))
+    monkeypatch.setattr(build, "check", lambda *arguments: pytest.fail("the inputs must not be read"))
     (world.folder / "file").write_text("mine")
     (world.folder / "link").symlink_to("nowhere")
     (world.output / "notes.txt").write_text("mine")

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from scipy.stats import false_discovery_control
 
+from epinformer.inputs.crispr import read_crispr
 from epinformer.simulation.crispr import _adjusted
 
 
@@ -56,3 +57,10 @@ def test_adjusted_p_values_are_those_of_scipy() -> None:
     p = np.random.default_rng(0).uniform(0, 1, 200) ** 3
     assert _adjusted(p) == pytest.approx(false_discovery_control(p))
     assert len(_adjusted(np.zeros(0))) == 0
+
+
+def test_the_benchmark_reads_it(folder: Path, screen: pd.DataFrame) -> None:
+    tested = read_crispr(folder / "crispr.tsv")
+    assert (len(tested.pairs), tested.cell_type) == (len(screen), "simulated")
+    assert tested.outcomes["regulated"].tolist() == screen["Regulated"].tolist()
+    assert tested.pairs["gene"].tolist() == screen["measuredGeneEnsemblId"].tolist()

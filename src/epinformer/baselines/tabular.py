@@ -122,7 +122,7 @@ def features(dataset: Dataset) -> pd.DataFrame:
 
     Promoter signals and half-life features as they are; numbers of elements by distance; of every signal of elements
     the sum, the sum and largest product with each kind of contact, the sum without elements at the promoter, and its
-    value in the nearest elements with their signed distance; sum and largest ABC score.
+    value in the nearest elements with their signed distance; sum and largest ABC score of others than its own promoter.
 
     Returns
     -------
@@ -161,6 +161,9 @@ def features(dataset: Dataset) -> pd.DataFrame:
             columns[f"sum of {name} x {contact} beyond the promoter"] = total(product * (away > _PROMOTER_BP))
     if "abc_score" in pairs:
         score = _floats(pairs["abc_score"])
+        if "self_promoter" in pairs:
+            # These are 1 by definition.
+            score = np.where(pairs["self_promoter"].to_numpy(bool), np.nan, score)
         columns |= {"sum of abc_score": total(score), "largest abc_score": largest(score)}
     # Pairs are sorted by distance within a gene.
     counts = np.diff(dataset.pair_offsets)

@@ -20,6 +20,13 @@ def prepare(
         Path | None,
         typer.Option(metavar="FOLDER", help="Folder that the configured paths are relative to, instead of its `root`."),
     ] = None,
+    elements: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="REGIONS.bed",
+            help="Regions that become elements, too, where they overlap none: CRISPR-tested ones.",
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a dataset that is there.")] = False,
 ) -> None:
     """Make a dataset of your tables and genome.
@@ -32,11 +39,14 @@ def prepare(
     Examples:
       epinformer prepare examples/k562_chr22/config.yaml -o k562_chr22.dataset
       epinformer prepare config.yaml -o k562.dataset --root /data/k562 --overwrite
+      epinformer prepare config.yaml -o tested.dataset --elements crispr_regions.bed
     """
-    from epinformer.config import load_config
+    from epinformer.config import load_config, with_tested
     from epinformer.prepare.build import prepare as build
 
     settings = load_config(config, root)
+    if elements is not None:
+        settings = with_tested(settings, elements)
     with progress("preparing") as report:
         manifest = build(settings, output, overwrite=overwrite, progress=report)
     rows = manifest.rows

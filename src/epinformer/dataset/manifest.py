@@ -39,6 +39,8 @@ class Manifest(BaseModel):
     replaced.
     ``transforms`` says in words how a column was made: ``"activity": "sqrt(dnase_rpm * h3k27ac_rpm)"``; those of the
     windows have their table's name before them (``"windows.activity"``).
+    ``log10_per_unit`` says of the columns of expression that are logarithms, z-scored or not, how many powers of ten one
+    unit of them is.
     """
 
     # Otherwise NaN and infinity would silently become null.
@@ -53,6 +55,7 @@ class Manifest(BaseModel):
     filters: list[FilterStep] = Field(default_factory=list)
     rows: dict[str, int] = Field(default_factory=dict)
     transforms: dict[str, str] = Field(default_factory=dict)
+    log10_per_unit: dict[str, float] = Field(default_factory=dict)
     files: dict[str, str] = Field(default_factory=dict)
 
 

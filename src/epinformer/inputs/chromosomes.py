@@ -7,12 +7,35 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+import pandas as pd
+
 from epinformer.errors import InputError
+from epinformer.inputs.tables import Column, read_bed
 
 logger = logging.getLogger(__name__)
 
 # Names that both styles have; scaffolds ("KI270728.1") are named too differently to be guessed.
 _REGULAR = re.compile(r"^(\d+[A-Za-z]?|[XYZWUM]|MT|[IVX]+)$")
+
+
+def read_lengths(path: str | Path) -> dict[str, int]:
+    """Chromosome -> length in bp, of a file of two columns (`chrom.sizes`, or a FASTA index, whose first two they are).
+
+    Raises
+    ------
+    InputError
+        The file cannot be read (`inputs.tables.read_bed`), a length is not positive, or a chromosome occurs twice.
+    """
+    table = read_bed(path, (Column("chrom", "text", 0), Column("length", "int", 1)))
+    for bad, problem, fix in (
+        (table["length"] <= 0, "has lengths that are not positive", "Correct these rows"),
+        (table["chrom"].duplicated(), "names a chromosome twice", "Keep one row a chromosome"),
+    ):
+        if bad.any():
+            row = int(bad.to_numpy().argmax())
+            first = f"line {table.index[row]:,}: {table['chrom'].iloc[row]} {table['length'].iloc[row]}"
+            raise InputError(problem, source=path, count=int(bad.sum()), first=first, fix=fix)
+    return {str(chrom): int(length) for chrom, length in zip(table["chrom"], table["length"], strict=True)}
 
 
 def other_style(name: str) -> str | None:
@@ -75,6 +98,20 @@ def reconciled(names: Iterable[str], reference: Iterable[str], source: str | Pat
             result[changed[0]],
         )
     return result
+
+
+def in_style(table: pd.DataFrame, reference: pd.DataFrame, source: str | Path) -> pd.DataFrame:
+    """A table with its column chrom in the style of the other's; ``source`` is the file it is from.
+
+    Raises
+    ------
+    InputError
+        As `reconciled`.
+    """
+    names = reconciled(table["chrom"].unique(), reference["chrom"].unique(), source)
+    if all(name == other for name, other in names.items()):
+        return table
+    return table.assign(chrom=table["chrom"].map(names).astype("str"))
 
 
 def _prefixed(names: set[str]) -> bool | None:

@@ -9,7 +9,6 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from epinformer.errors import InputError
 from epinformer.half_life import HALF_LIFE_FEATURES
 from epinformer.inputs.regions import check_intervals, refuse, refuse_duplicates
 from epinformer.inputs.tables import Column, read_bed, read_headed, read_header
@@ -157,23 +156,3 @@ def lacking(features: pd.DataFrame) -> np.ndarray:
     """Whether any feature is NaN, bool (number of rows,)."""
     mask: np.ndarray = features.isna().any(axis=1).to_numpy()
     return mask
-
-
-def matched(table: pd.DataFrame, gene_ids: pd.Series, path: str | Path) -> pd.DataFrame:
-    """Rows of a table indexed by gene id in the genes' order, NaN where it lacks a gene.
-
-    Raises
-    ------
-    InputError
-        The table has none of the genes, so their ids are of another kind.
-    """
-    found = int(gene_ids.isin(table.index).sum())
-    if not found:
-        raise InputError(
-            "has none of the genes",
-            source=path,
-            count=len(gene_ids),
-            first=f"{gene_ids.iloc[0]} is not found; the file has {table.index[0]}",
-            fix="Use the same kind of gene id in both (with or without version), or name another id column",
-        )
-    return table.reindex(gene_ids)

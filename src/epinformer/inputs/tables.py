@@ -182,6 +182,27 @@ def read_header(path: str | Path) -> list[str]:
         return _header(path, _Numbered(handle))[1]
 
 
+def numeric_columns(path: str | Path, *, rows: int = 1_000) -> dict[str, bool]:
+    """Whether each column of a file that `read_headed` reads has numbers, or blanks, in all of its first rows.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or has no rows.
+    """
+    path = Path(path)
+    with told(path), open_text(path) as handle:
+        lines = _Numbered(handle)
+        separator, names = _header(path, lines)
+        first = [row for row in islice(csv.reader(lines, delimiter=separator), rows) if len(row) == len(names)]
+    if not first:
+        raise _no_rows(path)
+    return {
+        name: all(token.strip().lower() in _BLANK or not np.isnan(_float(token)) for token in tokens)
+        for name, tokens in zip(names, zip(*first, strict=True), strict=True)
+    }
+
+
 def _header(path: Path, lines: _Numbered) -> tuple[str, list[str]]:
     """Separator and column names."""
     header = next(iter(lines), None)

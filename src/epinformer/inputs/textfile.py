@@ -26,21 +26,23 @@ def open_text(path: Path) -> Iterator[Iterator[str]]:
     InputError
         The name says gzip and the content does not, bgzip lacks its end, or there is gzip inside gzip.
     """
-    with path.open("rb") as raw:
-        magic = raw.read(16)
-        raw.seek(0)
-        if magic[:2] == _GZIP_MAGIC:
-            _refuse_cut_bgzip(path, raw, magic)
-            unpacked = gzip.GzipFile(fileobj=raw)
-            if unpacked.peek(2)[:2] == _GZIP_MAGIC:
-                raise InputError("is gzip inside gzip", source=path, fix="Unpack it once")
-            binary: gzip.GzipFile | io.BufferedReader = unpacked
-        elif path.suffix in (".gz", ".bgz") and magic:
-            raise InputError("is named .gz but is not gzip", source=path, fix="Compress it or drop the .gz of its name")
-        else:
-            binary = raw
-        with io.TextIOWrapper(binary, encoding="utf-8-sig") as text:
-            yield text
+    with path.open("rb") as raw, io.TextIOWrapper(unpacked(path, raw), encoding="utf-8-sig") as text:
+        yield text
+
+
+def unpacked(path: Path, raw: io.BufferedReader) -> gzip.GzipFile | io.BufferedReader:
+    """The bytes of an open file, unpacking gzip as `open_text` does, with the same errors."""
+    magic = raw.read(16)
+    raw.seek(0)
+    if magic[:2] == _GZIP_MAGIC:
+        _refuse_cut_bgzip(path, raw, magic)
+        content = gzip.GzipFile(fileobj=raw)
+        if content.peek(2)[:2] == _GZIP_MAGIC:
+            raise InputError("is gzip inside gzip", source=path, fix="Unpack it once")
+        return content
+    if path.suffix in (".gz", ".bgz") and magic:
+        raise InputError("is named .gz but is not gzip", source=path, fix="Compress it or drop the .gz of its name")
+    return raw
 
 
 def _refuse_cut_bgzip(path: Path, raw: io.BufferedReader, magic: bytes) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from epinformer.config import ACETYLATION
 from epinformer.inputs.regions import aligned_counts
+from epinformer.settings import ACETYLATION
 
 
 def rpm(counts: np.ndarray, total_reads: float) -> np.ndarray:
@@ -31,7 +31,8 @@ def activity(signals: Mapping[str, np.ndarray], accessibility: str) -> np.ndarra
     Parameters
     ----------
     signals
-        Signal name -> RPM (n,). H3K27ac is used if it is there, other marks are not.
+        Signal name -> RPM (n,), or RPM that are quantile normalised. H3K27ac is used if it is there, other marks are
+        not.
     accessibility
         The signal of open chromatin: `dnase` or `atac`.
 
@@ -47,11 +48,15 @@ def activity(signals: Mapping[str, np.ndarray], accessibility: str) -> np.ndarra
     return signals[accessibility].copy()
 
 
-def activity_words(names: Sequence[str], accessibility: str, prefix: str = "") -> str:
-    """What `activity` does, in words, for the manifest; `prefix` as of the columns (`promoter_`)."""
-    if ACETYLATION in names:
-        return f"sqrt({prefix}{accessibility}_rpm * {prefix}{ACETYLATION}_rpm)"
-    return f"{prefix}{accessibility}_rpm"
+def activity_signals(names: Collection[str], accessibility: str) -> list[str]:
+    """Which of the signals `activity` is made of, and therefore which are quantile normalised if any is."""
+    return [accessibility, ACETYLATION] if ACETYLATION in names else [accessibility]
+
+
+def activity_words(names: Collection[str], accessibility: str, prefix: str = "", suffix: str = "rpm") -> str:
+    """What `activity` does, in words, for the manifest; prefix (`promoter_`) and suffix as of the columns."""
+    columns = [f"{prefix}{name}_{suffix}" for name in activity_signals(names, accessibility)]
+    return f"sqrt({' * '.join(columns)})" if len(columns) > 1 else columns[0]
 
 
 def promoter_counts(

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from epinformer.config import EncoderWindowsConfig, PrepareConfig
+from epinformer.config import PrepareConfig
 from epinformer.dataset.store import WINDOW_LENGTH
 from epinformer.errors import ConfigError, InputError
 from epinformer.inputs.chromosomes import reconciled
 from epinformer.inputs.genome import Genome
 from epinformer.inputs.peaks import read_peaks
-from epinformer.inputs.reads import count_reads
 from epinformer.inputs.regions import region_names
-from epinformer.prepare.activity import activity, activity_words, mean_rpm
+from epinformer.prepare.activity import activity, activity_words
 from epinformer.prepare.sequence import intervals_inside, refuse_uncovered
+from epinformer.prepare.signals import mean_of, measured
 from epinformer.prepare.steps import Filters, Share
+from epinformer.settings import EncoderWindowsConfig, accessibility
 
 logger = logging.getLogger(__name__)
 
@@ -139,26 +141,14 @@ def _counted(
     config: PrepareConfig, settings: EncoderWindowsConfig, windows: pd.DataFrame, share: Share
 ) -> tuple[pd.DataFrame, dict[str, str]]:
     """The windows with their signals and activity, and how these were made."""
-    files = sum(len(replicates) for replicates in settings.reads.values())
-    before = 0
-
-    def report(done: int, total: int) -> None:
-        share.report(before * total + done, files * total)
-
-    rpm, words = {}, {}
-    for name, replicates in settings.reads.items():
-        counted = []
-        for file in replicates:
-            counted.append(count_reads(config.path(file), windows, progress=report))
-            before += 1
-        rpm[name] = mean_rpm(counted)
-        totals = " and ".join(f"{reads.total:,}" for reads in counted)
-        mean = f", mean of {len(counted)} replicates" if len(counted) > 1 else ""
-        words[f"windows.{name}_rpm"] = f"mapped primary reads over the window / all of them ({totals}) * 1e6{mean}"
-    words["windows.activity"] = activity_words(list(rpm), settings.accessibility)
-    windows = windows.assign(
-        **{f"{name}_rpm": values for name, values in rpm.items()}, activity=activity(rpm, settings.accessibility)
-    )
+    # The configuration has made sure that without reads of their own the signals are none of counted tables.
+    experiments: Any = config.signals if settings.reads is None else settings.reads
+    found = {name: mean_of(items) for name, items in measured(config, experiments, windows, share.report).items()}
+    opening = accessibility(found)
+    words = {f"windows.{name}_rpm": item.words for name, item in found.items()}
+    words["windows.activity"] = activity_words(list(found), opening)
+    rpm = {name: item.rpm for name, item in found.items()}
+    windows = windows.assign(**{f"{name}_rpm": values for name, values in rpm.items()}, activity=activity(rpm, opening))
     silent = int((windows["activity"] == 0).sum())
     logger.info("%s windows, %s of them with activity 0", f"{len(windows):,}", f"{silent:,}")
     return windows, words

@@ -15,19 +15,20 @@ import numpy as np
 import pandas as pd
 
 from epinformer import __version__
-from epinformer.config import COLUMN_NAME
 from epinformer.dataset.manifest import MANIFEST_NAME, read_manifest
 from epinformer.dataset.store import InputFile, Manifest, write_dataset
 from epinformer.errors import ConfigError, InputError, OutputError
 from epinformer.files import refuse_output, sha256
 from epinformer.half_life import HALF_LIFE_FEATURES
 from epinformer.inputs.expression import read_expression
-from epinformer.inputs.genes import lacking, matched, read_half_life
+from epinformer.inputs.gene_ids import match_genes
+from epinformer.inputs.genes import lacking, read_half_life
 from epinformer.inputs.regions import LAST_POSITION, refuse, refuse_duplicates
 from epinformer.inputs.tables import Column, read_headed
 from epinformer.prepare.h5_collect import Collected
 from epinformer.prepare.h5_layout import Layout, read_blocks, read_layout
 from epinformer.prepare.steps import Filters
+from epinformer.settings import COLUMN_NAME
 
 logger = logging.getLogger(__name__)
 
@@ -233,7 +234,7 @@ def _gene_table(
     )
     outside = (places["tss"] < 0) | (places["tss"] > LAST_POSITION)
     refuse(places, outside, path, "has a TSS on no chromosome", f"Positions go from 0 to {LAST_POSITION:,}")
-    rows = matched(half_life.join(places.set_index("gene_id")), ids, path).reset_index(drop=True)
+    rows = match_genes(half_life.join(places.set_index("gene_id")), table, path).rows.reset_index(drop=True)
     if "gene_name" in rows:
         table["gene_name"] = rows["gene_name"].where(rows["gene_name"].fillna("") != "", ids).astype("str")
     table["chrom"] = rows["chrom"].astype("str")
@@ -279,7 +280,7 @@ def _with_promoters(genes: pd.DataFrame, path: str | Path | None) -> tuple[pd.Da
         )
     if "promoter_activity" not in table:
         table["promoter_activity"] = np.sqrt(numbers.prod(axis=1, skipna=False))
-    rows = matched(table.set_index("gene_id"), genes["gene_id"], path)
+    rows = match_genes(table.set_index("gene_id"), genes, path).rows
     lacks = rows["promoter_activity"].isna()
     if lacks.any():
         logger.warning(
@@ -299,7 +300,7 @@ def _with_expression(
     words = {}
     for assay, source in expression.items():
         labels = read_expression(source.path, id_column=source.id_column, value_column=source.value_column)
-        values = matched(labels.to_frame(), genes["gene_id"], source.path)["value"].to_numpy(np.float64)
+        values = match_genes(labels.to_frame(), genes, source.path).rows["value"].to_numpy(np.float64)
         genes = genes.assign(**{f"expression_{assay}": values})
         words[f"expression_{assay}"] = f"column {source.value_column} as given"
         lacks = int(np.isnan(values).sum())

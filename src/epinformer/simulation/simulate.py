@@ -32,7 +32,7 @@ from epinformer.simulation.sequence import chromosome_codes, windows, write_reco
 from epinformer.simulation.signals import draw_reads, read_anchors
 from epinformer.simulation.tables import (
     ASSEMBLY,
-    write_configuration,
+    write_configurations,
     write_counts,
     write_genes,
     write_pairs,
@@ -175,7 +175,7 @@ def _write(
     write_table(folder / "crispr.tsv", screen(world, pairs, effects, stream(seed, "crispr")))
     variants = variant_effects(genome.variants, world, pairs, activity, terms, model)
     write_variants(folder, world, variants)
-    write_configuration(folder / "config.yaml", [item.total for item in counts])
+    write_configurations(folder, [item.total for item in counts])
 
     write_truth(folder / "truth", world, genome.sites, from_sequence, activity, terms, labels)
     acting = pairs["acts"].to_numpy()

@@ -117,6 +117,19 @@ def configuration(totals: Sequence[int]) -> dict[str, Any]:
             "total_reads": int(total),
         }
         signals.setdefault(experiment.signal, []).append(replicate)
+    return _settings(signals, contact={"table": "contacts.tsv"})
+
+
+def raw_configuration() -> dict[str, Any]:
+    """Settings of `epinformer prepare` that start from reads, peaks and the contact map instead of counted tables."""
+    reads = {signal: list(files) for signal, files in ENCODER_WINDOWS["reads"].items()}
+    windows = {name: value for name, value in ENCODER_WINDOWS.items() if name != "reads"}
+    contact = {"map": "contacts.cool", "normalisation": "none"}
+    return _settings(reads, elements={"peaks": "dnase.narrowPeak"}, contact=contact, encoder_windows=windows)
+
+
+def _settings(signals: dict[str, Any], **sections: Any) -> dict[str, Any]:
+    """The sections that all configurations share, and others."""
     return {
         "assembly": ASSEMBLY,
         "cell_type": "simulated",
@@ -128,13 +141,15 @@ def configuration(totals: Sequence[int]) -> dict[str, Any]:
             "rna": {"table": "expression.csv", "id": "gene_id", "value": "RNA"},
             "cage": {"table": "expression.csv", "id": "gene_id", "value": "CAGE"},
         },
-        "contact": {"table": "contacts.tsv"},
         "pairs": {"min_distance": 1000, "max_distance": 100_000, "max_elements": 60},
+        **sections,
     }
 
 
-def write_configuration(path: Path, totals: Sequence[int]) -> None:
-    """Write `config.yaml`."""
-    settings = {**configuration(totals), "encoder_windows": ENCODER_WINDOWS}
-    text = yaml.safe_dump(settings, sort_keys=False, default_flow_style=False)
-    path.write_text("# Simulated data; docs/simulation.md says how it is made.\n" + text, encoding="utf-8")
+def write_configurations(folder: Path, totals: Sequence[int]) -> None:
+    """Write `config.yaml`, which reads counted tables, and `config_raw.yaml`, which reads what they were counted of."""
+    counted = {**configuration(totals), "encoder_windows": ENCODER_WINDOWS}
+    for name, settings in (("config.yaml", counted), ("config_raw.yaml", raw_configuration())):
+        text = yaml.safe_dump(settings, sort_keys=False, default_flow_style=False)
+        note = "# Simulated data; docs/simulation.md says how it is made.\n"
+        (folder / name).write_text(note + text, encoding="utf-8")

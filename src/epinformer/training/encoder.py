@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from epinformer.dataset.assembly import same_assembly
+from epinformer.assemblies import same_assembly
 from epinformer.dataset.folds import Fold, natural_order
 from epinformer.dataset.store import Dataset
 from epinformer.errors import LeakageError, ModelError

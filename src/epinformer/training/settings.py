@@ -11,11 +11,11 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from epinformer.config import Settings
 from epinformer.dataset.features import Transform
 from epinformer.dataset.limits import PairLimits
 from epinformer.errors import ConfigError
 from epinformer.model.config import Size, Variant
+from epinformer.settings import Settings
 from epinformer.yamlfile import read_yaml, validated
 
 _Config = TypeVar("_Config", bound="RunConfig")
