@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from epinformer.errors import OutputError
-from epinformer.report.tables import refuse_targets, write_table
+from epinformer.report.tables import refuse_targets, require_table_name, write_table, write_tables
 
 
 def test_write_table(tmp_path: Path) -> None:
@@ -45,3 +45,22 @@ def test_targets_are_refused_before_the_work(tmp_path: Path) -> None:
     ):
         with pytest.raises(OutputError, match=message):
             refuse_targets(targets, [data, genes])
+
+
+def test_parquet_in_pieces_is_one_table(tmp_path: Path) -> None:
+    held_out = pd.array([True, None], dtype="boolean")
+    first = pd.DataFrame({"gene_id": ["A", None], "n": [1, 2], "x": [0.1, None], "held_out": held_out})
+    second = first.assign(x=[float("nan")] * 2, gene_id=pd.array([None, None], dtype="str"))
+    assert write_tables(iter([first, second]), tmp_path / "t.parquet") == 4
+    whole = pd.concat([first, second], ignore_index=True)
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "t.parquet"), whole, check_dtype=False)
+    assert write_tables(iter([first, second]), tmp_path / "t.tsv", header=False) == 4
+    assert (tmp_path / "t.tsv").read_text().splitlines()[:2] == ["A\t1\t0.1\tTrue", "\t2\t\t"]
+
+
+def test_names_of_tables() -> None:
+    for name in ("a.tsv", "a.tsv.gz", "a.parquet", "b.c.tsv"):
+        require_table_name(Path(name))
+    for name in ("a.csv", "a", "tsv", "a.gz", "a.bed.gz", "a.tsv.bz2"):
+        with pytest.raises(OutputError, match=r"which kind of table .* End it in \.tsv, \.tsv\.gz or \.parquet"):
+            require_table_name(Path(name))

@@ -18,7 +18,7 @@ from epinformer.model.activity import ActivityModel
 from epinformer.model.checkpoint import LoadedModel, ModelInfo, fold_info
 from epinformer.model.config import Variant, activity_config, published_config
 from epinformer.model.epinformer import EPInformer
-from epinformer.scoring import predict as predict_module
+from epinformer.scoring import network
 from epinformer.scoring.predict import predict
 
 
@@ -78,8 +78,8 @@ def test_equals_padded_gene_by_gene(synthetic: Dataset) -> None:
 def test_chunks_do_not_change_the_result(synthetic: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     model = loaded()
     whole = predict([model], synthetic, attention=True)
-    monkeypatch.setattr(predict_module, "_CHUNK_BASES", 3_000)
-    monkeypatch.setattr(predict_module, "_CHUNK_GENES", 5)
+    monkeypatch.setattr(network, "CHUNK_BASES", 3_000)
+    monkeypatch.setattr(network, "CHUNK_GENES", 5)
     parts = predict([model], synthetic, attention=True)
     pd.testing.assert_frame_equal(parts.table, whole.table, rtol=1e-5)
     pd.testing.assert_frame_equal(parts.attention, whole.attention, rtol=1e-4)
@@ -142,7 +142,7 @@ def test_refuses_a_dataset_that_does_not_fit(synthetic: Dataset) -> None:
 
 
 def test_missing_values_are_counted_over_all_genes(synthetic: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(predict_module, "_CHUNK_GENES", 3)
+    monkeypatch.setattr(network, "CHUNK_GENES", 3)
     genes = synthetic.genes.copy()
     genes.loc[[2, 5, 11], "UTR5LEN"] = np.nan
     with pytest.raises(DatasetError, match=r"'UTR5LEN'.*3 affected; first: ENSG00000000002"):

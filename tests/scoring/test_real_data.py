@@ -16,6 +16,7 @@ from epinformer.dataset.store import Dataset, open_dataset
 from epinformer.model.checkpoint import import_checkpoint, load_model
 from epinformer.model.epinformer import EPInformer
 from epinformer.prepare.build import prepare
+from epinformer.scoring.links import links
 from epinformer.scoring.predict import predict
 
 pytestmark = pytest.mark.real_data
@@ -58,3 +59,25 @@ def test_fast_and_padded_agree_on_real_dna(chr22: Dataset, shared_data: Path) ->
     torch.testing.assert_close(fast.prediction, padded.prediction, rtol=0, atol=1e-5)
     rows = fast.attention.shape[-1]
     torch.testing.assert_close(fast.attention.mean(2), padded.attention[:, :, 0, :rows], rtol=1e-4, atol=1e-5)
+
+
+def test_links_and_knock_outs_are_the_padded_reference_s(chr22: Dataset, shared_data: Path, tmp_path: Path) -> None:
+    """Two genes, every element's attention and three knock-outs each."""
+    checkpoint = shared_data / "published" / "fold_11_EPInformer_PE_Activity_HiC_RNA_K562_checkpoint.pt"
+    import_checkpoint(checkpoint, tmp_path / "model")
+    model = load_model(tmp_path / "model")
+    chosen = [7, 31]
+    table = links([model], chr22, genes=chr22.genes["gene_id"].iloc[chosen].tolist())
+    one_hot, pair, gene = padded_inputs(fast_batch(model.model, chr22, np.array(chosen)), range(2))
+    with torch.inference_mode():
+        whole = padded_forward(model.model, one_hot, pair, gene)
+        for number, index in enumerate(chosen):
+            rows = table[table.gene_id == chr22.genes["gene_id"][index]]
+            attention = whole.attention.mean(0)[number, 0, 1 : len(rows) + 1]
+            np.testing.assert_allclose(rows.attention_raw, attention, rtol=1e-4, atol=1e-5)
+            for element in (0, len(rows) // 2, len(rows) - 1):
+                without = one_hot[number : number + 1].clone()
+                without[0, 1 + element] = 0
+                after = padded_forward(model.model, without, pair[number : number + 1], gene[number : number + 1])
+                effect = float(whole.prediction[number] - after.prediction)
+                assert rows.knockout.iloc[element] == pytest.approx(effect, abs=1e-5)

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import dataclasses
 import gzip
 from pathlib import Path
 
 import pytest
 
-from epinformer.errors import InputError
-from epinformer.scoring.selection import read_gene_list
+from epinformer.dataset.store import Dataset
+from epinformer.errors import InputError, ModelError
+from epinformer.scoring.selection import gene_indices, model_paths, nearest, read_gene_list
 
 
 @pytest.mark.parametrize(
@@ -43,3 +45,34 @@ def test_bad_gene_lists(tmp_path: Path) -> None:
     (tmp_path / "cut.gz").write_bytes(gzip.compress(b"A\nB\n" * 99)[:-9])
     with pytest.raises(InputError, match=r"cut\.gz: is not a text file"):
         read_gene_list(str(tmp_path / "cut.gz"))
+
+
+def test_names_that_are_like_the_unknown_one_are_told(synthetic: Dataset) -> None:
+    with pytest.raises(InputError, match=r"1 affected; first: gene12\).*; the nearest are GENE2, GENE1, GENE11\."):
+        gene_indices(synthetic, ["GENE3", "gene12"])
+    with pytest.raises(InputError, match=r"first: XYZ\)\. Give ids as they stand .* names that occur once\.$"):
+        gene_indices(synthetic, ["XYZ"])
+    with pytest.raises(InputError, match="no gene is asked for"):
+        gene_indices(synthetic, [])
+    assert nearest("KLF1", ["KLF1A", "BRCA2"]) == "; the nearest is KLF1A"
+
+
+def test_ambiguous_names_are_told_with_their_ids(synthetic: Dataset) -> None:
+    names = ["TWIN" if i in (2, 5) else f"GENE{i}" for i in range(12)]
+    twins = dataclasses.replace(synthetic, genes=synthetic.genes.assign(gene_name=names))
+    with pytest.raises(InputError, match=r"1 affected; first: TWIN is ENSG00000000002, ENSG00000000005\)\. Give ids"):
+        gene_indices(twins, ["TWIN", "GENE1"])
+    assert gene_indices(twins, ["ENSG00000000005", "GENE1"]).tolist() == [1, 5]
+
+
+def test_a_run_stands_for_its_models(tmp_path: Path) -> None:
+    run, model = tmp_path / "run", tmp_path / "rna.model"
+    wanted = [run / "fold_1" / "seed_1.model", run / "fold_1" / "seed_2.model", run / "fold_x" / "seed_1.model"]
+    for path in [*wanted, run / "fold_1" / "seed_1", model]:
+        path.mkdir(parents=True)
+    (run / "run.json").write_text("{}")
+    assert model_paths([model, run]) == [model, *wanted]
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "run.json").write_text("{}")
+    with pytest.raises(ModelError, match="new: is a run without a trained model"):
+        model_paths([tmp_path / "new"])

@@ -18,18 +18,26 @@ import typer
 from typer.core import TyperGroup
 
 from epinformer import __version__
+from epinformer.cli.benchmark_crispr import benchmark_crispr
+from epinformer.cli.check import check
 from epinformer.cli.console import OTHER_STDOUT, console, setup_logging
 from epinformer.cli.crossval import crossval
 from epinformer.cli.demo import demo
 from epinformer.cli.evaluate import evaluate
+from epinformer.cli.fetch import fetch
 from epinformer.cli.import_checkpoint import import_checkpoint
 from epinformer.cli.import_h5 import import_h5
 from epinformer.cli.inspect import inspect
+from epinformer.cli.knockout import knockout
+from epinformer.cli.links import links
+from epinformer.cli.make_qnorm_reference import make_qnorm_reference
 from epinformer.cli.predict import predict
 from epinformer.cli.prepare import prepare
 from epinformer.cli.pretrain import pretrain
 from epinformer.cli.simulate import simulate
 from epinformer.cli.train import train
+from epinformer.cli.train_combiner import train_combiner
+from epinformer.cli.variants import variants
 from epinformer.errors import EpinformerError
 
 _log = logging.getLogger(__name__)
@@ -120,11 +128,16 @@ def epinformer(
 
     \b
     The way from files to a result:
-      prepare            your tables and genome      -> a dataset
+      fetch              names of published files    -> the files
+      check, prepare     your assays and genome      -> a dataset
       pretrain           a dataset                   -> sequence encoders
       crossval, train    a dataset                   -> models, held-out predictions, a report
       predict            models and a dataset        -> predictions.tsv
       evaluate           predictions.tsv             -> metrics and a figure
+      links, knockout    models and a dataset        -> scored enhancer-gene links, effects
+      variants           a VCF, models, a dataset    -> effects of its alleles
+      benchmark-crispr   links, tested pairs         -> how far to trust each score
+      train-combiner     links, tested pairs         -> a combiner, for calibrated links
 
     \b
     Without data of your own:
@@ -143,8 +156,11 @@ def epinformer(
 for _command in (
     demo,
     simulate,
+    fetch,
+    check,
     prepare,
     inspect,
+    make_qnorm_reference,
     pretrain,
     train,
     crossval,
@@ -152,6 +168,11 @@ for _command in (
     import_h5,
     predict,
     evaluate,
+    links,
+    knockout,
+    variants,
+    benchmark_crispr,
+    train_combiner,
 ):
     app.command()(_command)
 

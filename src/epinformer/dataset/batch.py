@@ -201,10 +201,10 @@ class Batch:
         genes = np.asarray(genes, dtype=np.int64)
         offsets = dataset.pair_offsets
         counts = offsets[genes + 1] - offsets[genes] if elements else np.zeros_like(genes)
-        pairs = _ranges(offsets[genes], counts)
+        pairs = ranges(offsets[genes], counts)
         rows = counts + 1
         row_gene = np.repeat(np.arange(len(genes)), rows)
-        row_slot = _ranges(np.zeros_like(rows), rows)
+        row_slot = ranges(np.zeros_like(rows), rows)
         is_pair = row_slot > 0
         elements_of_pairs = dataset.pairs["element_index"].to_numpy()[pairs].astype(np.int64)
 
@@ -270,7 +270,7 @@ def sequence_codes(dataset: Dataset, sequences: np.ndarray) -> tuple[Tensor, Ten
     return torch.from_numpy(taken), torch.from_numpy(lengths)
 
 
-def _ranges(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def ranges(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Concatenate ``arange(start, start + count)`` over all pairs."""
     before = np.cumsum(counts) - counts
     return np.arange(int(counts.sum())) + np.repeat(starts - before, counts)

@@ -182,34 +182,66 @@ class EPInformer(nn.Module):
         if not self.config.elements:
             batch = batch.promoters()
         if self.encoder is None:
-            embedded = batch.pair_features[:, :0]
-            empty = embedded[0]
-        else:
-            if embeddings is None:
-                embeddings = self.embed(batch.codes, batch.lengths, dtype=dtype)
-            embedded, empty = embeddings.sequences[batch.row_sequence], embeddings.empty
+            embeddings = None
+        elif embeddings is None:
+            embeddings = self.embed(batch.codes, batch.lengths, dtype=dtype)
+        embedded = self._embedded(batch, embeddings)
+        empty = embedded[0] if embeddings is None else embeddings.empty
+        prediction, attention, promoter = self.interact(self._rows(batch, embedded), batch)
         slots = batch.slots()
-        promoters = slots[:, 0]
-        pair_features, gene_features = self._standardised(batch)
+        padded = torch.where((slots < 0)[..., None], empty, embedded[slots.clamp(min=0)])
+        return Prediction(prediction, attention, padded, promoter)
+
+    def rows(self, batch: Batch, embeddings: Embeddings | None) -> Tensor:
+        """What enters the interaction: each row's sequence and signals in one vector, (N, width).
+
+        A row depends on nothing but itself, so rows can be left out, or taken from elsewhere, before `interact`.
+
+        Parameters
+        ----------
+        batch
+            As `forward` takes it.
+        embeddings
+            Of the batch's sequences; None for a model that reads none.
+        """
+        return self._rows(batch, self._embedded(batch, embeddings))
+
+    def interact(self, rows: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """From each row's vector to expression: prediction, attention and promoter as in `Prediction`.
+
+        Parameters
+        ----------
+        rows
+            (N, width), as `rows` gives them.
+        batch
+            Says which gene and slot each row belongs to, and has the genes' features.
+        """
+        slots = batch.slots()
+        promoter, attention = self.interaction(rows, batch.row_gene, slots[:, 0], slots)
+        return self.predictor(promoter, self._standardised_genes(batch)), attention, promoter
+
+    def _embedded(self, batch: Batch, embeddings: Embeddings | None) -> Tensor:
+        """(N, width) embedding of each row's sequence, or (N, 0) without sequence."""
+        return batch.pair_features[:, :0] if embeddings is None else embeddings.sequences[batch.row_sequence]
+
+    def _rows(self, batch: Batch, embedded: Tensor) -> Tensor:
+        if not self._fused:
+            return embedded
+        pairs = batch.pair_features
+        if self.pair_standardiser is not None:
+            pairs = self.pair_standardiser(pairs) * (batch.row_slot > 0)[:, None]  # still 0 for promoters
         more = None
         if self.promoter_input is not None:
             more = embedded.new_zeros(len(embedded), self.config.width)
-            more = more.index_copy(0, promoters, self.promoter_input(gene_features))
-        rows = self.fusion(embedded, pair_features, more) if self._fused else embedded
-        promoter, attention = self.interaction(rows, batch.row_gene, promoters, slots)
-        padded = torch.where((slots < 0)[..., None], empty, embedded[slots.clamp(min=0)])
-        return Prediction(self.predictor(promoter, gene_features), attention, padded, promoter)
+            promoters = batch.slots()[:, 0]
+            more = more.index_copy(0, promoters, self.promoter_input(self._standardised_genes(batch)))
+        return self.fusion(embedded, pairs, more)
+
+    def _standardised_genes(self, batch: Batch) -> Tensor:
+        genes = batch.gene_features
+        return genes if self.gene_standardiser is None else self.gene_standardiser(genes)
 
     @property
     def _fused(self) -> bool:
         """Whether rows pass through fusion: not in the published promoter-only model."""
         return self.config.elements or self.encoder is None or self.promoter_input is not None
-
-    def _standardised(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Features of pairs, still 0 for promoters, and of genes."""
-        pairs, genes = batch.pair_features, batch.gene_features
-        if self.pair_standardiser is not None:
-            pairs = self.pair_standardiser(pairs) * (batch.row_slot > 0)[:, None]
-        if self.gene_standardiser is not None:
-            genes = self.gene_standardiser(genes)
-        return pairs, genes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO, TextIO, cast
 
@@ -16,9 +16,30 @@ from epinformer.files import atomic_file
 
 logger = logging.getLogger(__name__)
 
+PARQUET = ".parquet"
+
 
 def write_table(table: pd.DataFrame, target: Path | TextIO) -> None:
-    """Write a table as tab-separated text: to a stream, or whole or not at all to a file (gzip if it ends in .gz).
+    """Write one table, as `write_tables` does."""
+    write_tables([table], target)
+
+
+def write_tables(tables: Iterable[pd.DataFrame], target: Path | TextIO, *, header: bool = True) -> int:
+    """Write tables of the same columns one below the other, to a stream, or whole or not at all to a file.
+
+    Parameters
+    ----------
+    tables
+        At least one; one at a time is held.
+    target
+        Parquet if it ends in .parquet, else tab-separated text, compressed if it ends in .gz.
+    header
+        Whether text begins with the names of the columns.
+
+    Returns
+    -------
+    int
+        Number of rows.
 
     Raises
     ------
@@ -26,15 +47,61 @@ def write_table(table: pd.DataFrame, target: Path | TextIO) -> None:
         The file cannot be written.
     """
     if not isinstance(target, Path):
-        table.to_csv(target, sep="\t", index=False, float_format="%.7g")
-        return
-    # Neither the temporary name nor the time goes into a gzip header: the same table gives the same file.
+        return _write_text(tables, target, header)
     with atomic_file(target) as temporary, contextlib.ExitStack() as stack:
-        handle: IO[bytes] = stack.enter_context(temporary.open("wb"))
-        if target.suffix == ".gz":
-            handle = stack.enter_context(cast(IO[bytes], gzip.GzipFile("", "wb", fileobj=handle, mtime=0)))
-        table.to_csv(handle, sep="\t", index=False, float_format="%.7g")
-    logger.info("wrote %s: %s rows", target, f"{len(table):,}")
+        if target.suffix == PARQUET:
+            rows = _write_parquet(tables, temporary)
+        else:
+            handle: IO[bytes] = stack.enter_context(temporary.open("wb"))
+            if target.suffix == ".gz":
+                # Neither the temporary name nor the time goes into a gzip header: the same table, the same file.
+                handle = stack.enter_context(cast(IO[bytes], gzip.GzipFile("", "wb", fileobj=handle, mtime=0)))
+            rows = _write_text(tables, handle, header)
+    logger.info("wrote %s: %s rows", target, f"{rows:,}")
+    return rows
+
+
+def _write_text(tables: Iterable[pd.DataFrame], handle: IO[bytes] | TextIO, header: bool) -> int:
+    rows = 0
+    for number, table in enumerate(tables):
+        table.to_csv(handle, sep="\t", index=False, float_format="%.7g", header=header and number == 0)
+        rows += len(table)
+    return rows
+
+
+def _write_parquet(tables: Iterable[pd.DataFrame], path: Path) -> int:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = 0
+    with contextlib.ExitStack() as stack:
+        writer = None
+        for table in tables:
+            content = pa.Table.from_pandas(
+                table, schema=None if writer is None else writer.schema, preserve_index=False
+            )
+            if writer is None:
+                handle = stack.enter_context(path.open("wb"))
+                writer = stack.enter_context(pq.ParquetWriter(handle, content.schema, compression="zstd"))
+            writer.write_table(content)
+            rows += len(table)
+    return rows
+
+
+def require_table_name(target: Path) -> None:
+    """Refuse a file name that does not say which kind of table it is to hold.
+
+    Raises
+    ------
+    OutputError
+        It ends in none of .tsv, .tsv.gz and .parquet.
+    """
+    if not target.name.endswith((".tsv", ".tsv.gz", PARQUET)):
+        raise OutputError(
+            "does not say by its name which kind of table it shall be",
+            source=target,
+            fix="End it in .tsv, .tsv.gz or .parquet",
+        )
 
 
 def refuse_targets(targets: Sequence[Path], inputs: Sequence[Path]) -> None:

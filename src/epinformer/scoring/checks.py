@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from epinformer.dataset.assembly import same_assembly
+from epinformer.assemblies import same_assembly
 from epinformer.dataset.batch import missing_features
 from epinformer.dataset.limits import PairLimits
 from epinformer.dataset.store import SEQUENCE_LENGTH, Dataset
@@ -97,6 +97,19 @@ def check_fit(loaded: LoadedModel, dataset: Dataset) -> None:
             source=dataset.path,
             fix="Prepare the dataset with it, or use a model that does without",
         )
+
+
+def require_elements(models: Sequence[LoadedModel], lacks: str, fix: str) -> None:
+    """Refuse models that look at promoters alone, which therefore ``lacks`` what is asked for.
+
+    Raises
+    ------
+    ModelError
+        There is such a model.
+    """
+    for model in models:
+        if model.info.config.kind == "expression" and not model.info.config.elements:
+            raise ModelError(f"looks at promoters alone and {lacks}", source=model.path, fix=fix)
 
 
 def check_finite(predicted: np.ndarray, loaded: LoadedModel, dataset: Dataset, genes: np.ndarray) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -17,16 +17,24 @@ logger = logging.getLogger(__name__)
 def held_out_genes(models: Sequence[LoadedModel], dataset: Dataset, genes: np.ndarray) -> list[np.ndarray | None]:
     """Say for each model and each of these genes (g,) whether the model had held out the gene's chromosome.
 
+    As `held_out_chroms` says of the genes' chromosomes.
+    """
+    return held_out_chroms(models, dataset.genes["chrom"].iloc[genes])
+
+
+def held_out_chroms(models: Sequence[LoadedModel], chroms: Iterable[str]) -> list[np.ndarray | None]:
+    """Say for each model and each of these chromosomes (n,) whether the model had held it out.
+
     None for a model that does not say what it was trained on. A model whose encoder had seen what its fold holds out
     has held out nothing.
     """
-    chroms = dataset.genes["chrom"].iloc[genes]
+    chroms = list(chroms)
     found: list[np.ndarray | None] = []
     for model in models:
         fold = model.info.fold
         if model.info.training.get("leakage"):
             logger.warning("%s was trained with --allow-leakage and has held out nothing", model.path)
-            found.append(np.zeros(len(genes), dtype=bool))
+            found.append(np.zeros(len(chroms), dtype=bool))
         else:
             found.append(None if fold is None else ~fold.fold().seen(chroms))
     return found

@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
-from pandas.api.extensions import ExtensionArray
 
-from epinformer.dataset.batch import Batch, sequence_codes
-from epinformer.dataset.folds import test_fold
-from epinformer.dataset.limits import limited
+from epinformer.dataset.batch import Batch
 from epinformer.dataset.store import Dataset
-from epinformer.errors import DatasetError, EpinformerError, ModelError
+from epinformer.errors import DatasetError
 from epinformer.model.checkpoint import LoadedModel
-from epinformer.model.config import ModelConfig
 from epinformer.model.epinformer import Embeddings, EPInformer
-from epinformer.model.hardware import Precision, arithmetic, exact_convolutions, named_device
-from epinformer.scoring.checks import check_finite, check_fit, common_limits, common_target
-from epinformer.scoring.held_out import by_held_out, held_out_genes
-from epinformer.scoring.selection import gene_indices
+from epinformer.model.hardware import Precision
+from epinformer.scoring.assignment import assigned
+from epinformer.scoring.checks import check_finite, require_elements
+from epinformer.scoring.network import embed, evaluating, gene_batch, in_parts, needed_sequences, part_of
 
 logger = logging.getLogger(__name__)
-
-# Sequences whose codes are held at a time, and genes that pass through the interaction at a time: memory stays flat.
-_CHUNK_BASES = 4_000_000
-_CHUNK_GENES = 512
 
 
 class Predictions(NamedTuple):
@@ -103,39 +93,26 @@ def predict(
     InputError
         Genes that the dataset lacks.
     """
-    target = common_target(models)
-    for model in models:
-        check_fit(model, dataset)
-        if attention and not model.info.config.elements:
-            raise ModelError(
-                "looks at promoters alone and has no attention to elements",
-                source=model.path,
-                fix="Leave --attention out",
-            )
-    dataset = limited(dataset, common_limits(models))
-    indices = gene_indices(dataset, genes)
-    place = named_device(device)
-    dtype = arithmetic(precision, place)
-    held_out = held_out_genes(models, dataset, indices)
-    predicts = by_held_out(held_out, models, dataset, indices, allow_leakage=allow_leakage)
-
+    if attention:
+        require_elements(models, "has no attention to elements", "Leave --attention out")
+    plan = assigned(models, dataset, genes, device=device, precision=precision, allow_leakage=allow_leakage)
+    dataset, indices = plan.dataset, plan.genes
     needed = [
-        _needed_sequences(dataset, indices[mask], model.info.config)
-        for model, mask in zip(models, predicts, strict=True)
+        needed_sequences(dataset, indices[mask], model.info.config)
+        for model, mask in zip(models, plan.masks, strict=True)
     ]
     total = max(sum(map(len, needed)), 1)
     predicted = np.full((len(models), len(indices)), np.nan)
     attentions: list[np.ndarray] = []
     before = 0
-    for number, (loaded, mask, sequences) in enumerate(zip(models, predicts, needed, strict=True)):
-        told = None if progress is None else _shifted(progress, before, total)
-        values, rows = _predict_one(loaded, dataset, indices[mask], sequences, place, dtype, attention, told)
+    for number, (loaded, mask, sequences) in enumerate(zip(models, plan.masks, needed, strict=True)):
+        told = part_of(progress, before, total)
+        values, rows = _predict_one(loaded, dataset, indices[mask], sequences, plan.device, plan.dtype, attention, told)
         predicted[number, mask] = values
         before += len(sequences)
         if attention:
             attentions.append(_on_all_pairs(dataset, indices, mask, rows))
-    fold, status = _folds(dataset, indices, models, predicts, held_out)
-    table = _table(dataset, indices, predicted, _observed(dataset, target, observed), fold, status)
+    table = _table(dataset, indices, predicted, _observed(dataset, plan.target, observed), plan.provenance())
     return Predictions(table, _attention_table(dataset, indices, attentions) if attention else None)
 
 
@@ -153,55 +130,14 @@ def _predict_one(
     network = loaded.model
     assert isinstance(network, EPInformer)
     # Before the long work, because this is where a missing value shows.
-    batch = Batch.from_dataset(
-        dataset,
-        genes,
-        pair_features=network.config.pair_features,
-        gene_features=network.config.gene_features,
-        elements=network.config.elements,
-        sequences=np.arange(dataset.n_genes + dataset.n_elements) if network.encoder is None else sequences,
-    )
-    with _evaluating(network, place), torch.inference_mode():
-        embeddings = None if network.encoder is None else _embed(network, dataset, sequences, dtype, progress)
-        parts = [batch.part(i, min(i + _CHUNK_GENES, len(batch))) for i in range(0, len(batch), _CHUNK_GENES)]
-        results = [_run(network, part.to(place), embeddings, attention) for part in parts]
+    batch = gene_batch(network, dataset, genes, sequences)
+    with evaluating(network, place), torch.inference_mode():
+        embeddings = embed(network, dataset, sequences, dtype, progress)
+        results = [_run(network, part, embeddings, attention) for part in in_parts(batch, place)]
     values = np.concatenate([np.zeros(0), *(values for values, _ in results)])
     check_finite(values, loaded, dataset, genes)
     layers = network.config.layers
     return values, np.concatenate([np.zeros((0, layers)), *(rows for _, rows in results)]) if attention else np.zeros(0)
-
-
-def _needed_sequences(dataset: Dataset, genes: np.ndarray, config: ModelConfig) -> np.ndarray:
-    """(S,) ascending numbers of the sequences that a model reads for these genes."""
-    if config.sequence == "none":
-        return genes[:0]
-    if not config.elements:
-        return genes
-    wanted = np.zeros(dataset.n_genes, dtype=bool)
-    wanted[genes] = True
-    rows = wanted[dataset.pairs["gene_index"].to_numpy()]
-    used = np.unique(dataset.pairs["element_index"].to_numpy()[rows])
-    return np.concatenate([genes, dataset.n_genes + used.astype(np.int64)])
-
-
-def _embed(
-    network: EPInformer,
-    dataset: Dataset,
-    sequences: np.ndarray,
-    dtype: torch.dtype,
-    progress: Callable[[int], None] | None,
-) -> Embeddings:
-    """Embed the numbered sequences, some millions of bases at a time."""
-    place = next(network.parameters()).device
-    lengths = np.diff(dataset.sequence_offsets)[sequences]
-    chunk = np.cumsum(lengths) // _CHUNK_BASES
-    edges = [0, *(np.flatnonzero(np.diff(chunk)) + 1).tolist(), len(sequences)]
-    parts = []
-    for begin, end in itertools.pairwise(edges):
-        codes, bases = sequence_codes(dataset, sequences[begin:end])
-        told = None if progress is None else _offset(progress, begin)
-        parts.append(network.embed(codes.to(place), bases.to(place), dtype=dtype, progress=told))
-    return Embeddings(torch.cat([part.sequences for part in parts]), parts[-1].empty)
 
 
 def _run(
@@ -215,28 +151,6 @@ def _run(
         mean = output.attention.mean(2)
         flat = mean[:, batch.row_gene[is_pair], batch.row_slot[is_pair]].T.cpu().numpy()
     return output.prediction.cpu().numpy(), flat
-
-
-@contextmanager
-def _evaluating(network: EPInformer, device: torch.device) -> Iterator[None]:
-    """Put the network on ``device`` in evaluation mode with exact convolutions, and afterwards all back as it was."""
-    training, home = network.training, next(network.parameters()).device
-    try:
-        network.to(device).eval()
-        with exact_convolutions():
-            yield
-    except torch.OutOfMemoryError as error:
-        raise EpinformerError(f"the memory of {device} is too small", fix="Use --device cpu") from error
-    finally:
-        network.to(home).train(training)
-
-
-def _shifted(progress: Callable[[int, int], None], before: int, total: int) -> Callable[[int], None]:
-    return lambda done: progress(before + done, total)
-
-
-def _offset(progress: Callable[[int], None], before: int) -> Callable[[int], None]:
-    return lambda done: progress(before + done)
 
 
 def _observed(dataset: Dataset, target: str | None, column: str | None) -> np.ndarray:
@@ -261,18 +175,17 @@ def _table(
     genes: np.ndarray,
     predicted: np.ndarray,
     observed: np.ndarray,
-    fold: ExtensionArray,
-    held_out: ExtensionArray,
+    provenance: pd.DataFrame,
 ) -> pd.DataFrame:
     rows = dataset.genes.iloc[genes].reset_index(drop=True)
     table = rows[["gene_id", "chrom", "tss", "strand"]].copy()
-    table["fold"] = fold
+    table["fold"] = provenance["fold"]
     table["observed"] = observed[genes]
     known = np.isfinite(predicted).sum(0)
     table["predicted"] = np.nansum(predicted, 0) / known
     table["gene_name"] = rows["gene_name"]
     table["elements"] = np.diff(dataset.pair_offsets)[genes]
-    table["held_out"] = held_out
+    table["held_out"] = provenance["held_out"]
     if len(predicted) > 1:
         deviations = np.nansum((predicted - table["predicted"].to_numpy()) ** 2, 0)
         table["predicted_sd"] = np.sqrt(
@@ -281,25 +194,6 @@ def _table(
         for number, values in enumerate(predicted, start=1):
             table[f"predicted_{number}"] = values
     return table
-
-
-def _folds(
-    dataset: Dataset,
-    genes: np.ndarray,
-    models: Sequence[LoadedModel],
-    predicts: list[np.ndarray],
-    held_out: list[np.ndarray | None],
-) -> tuple[ExtensionArray, ExtensionArray]:
-    """For each gene (g,) the fold that tests it, by the models or else the paper's, and whether it was held out."""
-    fold = np.asarray(test_fold(dataset.genes["chrom"].iloc[genes]), dtype=object)
-    seen, unknown = np.zeros((2, len(genes)), dtype=bool)
-    for model, mask, held in zip(models, predicts, held_out, strict=True):
-        if held is None or model.info.fold is None:
-            unknown |= mask
-        else:
-            fold[held] = model.info.fold.name
-            seen |= mask & ~held
-    return pd.array(fold, dtype="str"), pd.arrays.BooleanArray(~seen, unknown & ~seen)
 
 
 def _on_all_pairs(dataset: Dataset, genes: np.ndarray, mask: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""Scores of links made into probabilities, learned from CRISPR-tested pairs."""
