@@ -19,7 +19,9 @@ from epinformer.model.checkpoint import load_model
 from epinformer.prepare.build import prepare
 from epinformer.report.crossval import summary, write_crossval
 from epinformer.report.evaluation import write_evaluation
+from epinformer.report.links import write_links
 from epinformer.report.tables import write_table
+from epinformer.scoring.links import link_tables
 from epinformer.scoring.predict import predict
 from epinformer.simulation.simulate import simulate
 from epinformer.training.crossval import crossval
@@ -49,7 +51,7 @@ class Demo(NamedTuple):
 
 
 def demo(output: str | Path, *, genes: int = 300, meter: Meter) -> Demo:
-    """Simulate, prepare, pretrain, cross-validate, predict and evaluate, in one folder.
+    """Simulate, prepare, pretrain, cross-validate, predict, evaluate and score links, in one folder.
 
     The folder may hold an earlier demonstration, which then goes on where it was stopped.
 
@@ -71,6 +73,7 @@ def demo(output: str | Path, *, genes: int = 300, meter: Meter) -> Demo:
     folder.mkdir(parents=True, exist_ok=True)
     simulated, dataset_path = folder / "simulated", folder / "simulated.dataset"
     encoders, run, predictions = folder / "encoders", folder / "run", folder / "predictions.tsv"
+    links = folder / "links.tsv"
     folds = ",".join(FOLDS)
 
     if not simulated.exists():
@@ -78,9 +81,10 @@ def demo(output: str | Path, *, genes: int = 300, meter: Meter) -> Demo:
         with meter("simulating") as show:
             simulate(simulated, genes=genes, progress=show)
     if not dataset_path.exists():
-        _say(f"epinformer prepare {simulated / 'config.yaml'} -o {dataset_path}")
+        config_path = simulated / "config_raw.yaml"
+        _say(f"epinformer prepare {config_path} -o {dataset_path}")
         with meter("preparing") as show:
-            prepare(load_config(simulated / "config.yaml"), dataset_path, progress=show)
+            prepare(load_config(config_path), dataset_path, progress=show)
     dataset = open_dataset(dataset_path)
     if dataset.n_genes != genes:
         raise OutputError(
@@ -117,6 +121,11 @@ def demo(output: str | Path, *, genes: int = 300, meter: Meter) -> Demo:
     _say(f"epinformer evaluate {predictions} -o {folder / 'evaluation'}")
     evaluation = evaluate(predictions)
     write_evaluation(evaluation, folder / "evaluation")
+
+    _say(f"epinformer links {options} --data {dataset_path} --genes {run / 'predictions.tsv'} -o {links}")
+    with meter("knock-outs") as show:
+        tables = link_tables([load_model(model) for model in models], dataset, genes=tested, progress=show)
+        write_links(tables, links)
     return Demo(folder, run / "report.html", evaluation)
 
 

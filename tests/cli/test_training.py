@@ -77,7 +77,7 @@ def test_the_demonstration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(demo_module, "TRAIN", (*demo_module.TRAIN[:2], *SMALL))
     done = CliRunner().invoke(app, ["demo", "-o", str(tmp_path / "demo"), "--genes", "72"])
     assert done.exit_code == 0, done.output
-    for step in ("simulate", "prepare", "pretrain", "crossval", "predict", "evaluate"):
+    for step in ("simulate", "prepare", "pretrain", "crossval", "predict", "evaluate", "links"):
         assert f"$ epinformer {step} " in done.stderr
     folder = tmp_path / "demo"
     assert (folder / "run" / "report.html").read_text().startswith("<!")
@@ -86,12 +86,14 @@ def test_the_demonstration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert metrics["pooled"]["n"] == run["model"]["n"] > 0
     assert metrics["pooled"]["pearson"] == pytest.approx(run["model"]["pearson"], abs=1e-3)
     assert run["about"]["sequence"] == "bases" and run["about"]["leakage"] == []
+    links = pd.read_csv(folder / "links.tsv", sep="\t")
+    assert links["held_out"].all() and links["attention"].notna().any() and (links["fold"] == 2).all()
     again = CliRunner().invoke(app, ["demo", "-o", str(folder), "--genes", "72"])
     assert again.exit_code == 0 and "$ epinformer simulate" not in again.stderr
 
 
 def test_the_commands_of_the_demonstration_can_be_copied() -> None:
     """What it says it runs are commands with options that exist."""
-    for command in ("simulate", "prepare", "pretrain", "crossval", "predict", "evaluate"):
+    for command in ("simulate", "prepare", "pretrain", "crossval", "predict", "evaluate", "links"):
         done = subprocess.run([sys.executable, "-m", "epinformer", command, "--help"], capture_output=True, text=True)
         assert done.returncode == 0 and "-o, --output" in done.stdout

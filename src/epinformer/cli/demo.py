@@ -19,9 +19,9 @@ def demo(
 ) -> None:
     """Show the whole way on simulated data.
 
-    Simulates a small cell type, prepares a dataset, pretrains encoders, cross-validates a model on two folds, predicts
-    and evaluates; each step is shown as the command that does it. Takes a few minutes on two cores; the same command
-    goes on where it was stopped.
+    Simulates a small cell type, prepares a dataset of its reads, peaks and contact map, pretrains encoders,
+    cross-validates a model on two folds, predicts, evaluates and scores enhancer-gene links; each step is shown as the
+    command that does it. Takes a few minutes on two cores; the same command goes on where it was stopped.
 
     \b
     Examples:

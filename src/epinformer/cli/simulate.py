@@ -22,14 +22,15 @@ def simulate(
     """Make data of a simulated cell type, with the truth behind it.
 
     Writes what a laboratory would have (genome, genes, expression, DNase and H3K27ac reads, peaks and tracks, a contact
-    map, variants, a CRISPR screen), config.yaml for `epinformer prepare`, and in truth/ the enhancers, motifs and
-    effects that the data were made with. Nothing is left behind if it fails.
+    map, variants, a CRISPR screen); for `epinformer prepare` config_raw.yaml, which reads these, and config.yaml, which
+    reads tables counted already; and in truth/ the enhancers, motifs and effects that the data were made with. Nothing
+    is left behind if it fails.
 
     \b
     Examples:
       epinformer simulate -o simulated
       epinformer simulate -o simulated --genes 3000 --seed 7
-      epinformer prepare simulated/config.yaml -o simulated.dataset
+      epinformer prepare simulated/config_raw.yaml -o simulated.dataset
     """
     from epinformer.simulation.simulate import simulate as make
 

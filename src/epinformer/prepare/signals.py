@@ -97,9 +97,10 @@ def _counted(
             raise InputError("has no signal: its values add up to 0", source=path, fix="Check how the file was made")
         return sums.sums, sums.total, f"a sum of {sums.total:,.10g} in {path.name}"
     path = config.path(replicate.reads)
-    counted = count_reads(path, regions, keep=read_filter(config, replicate), progress=progress)
-    unit = "reads" if replicate.unit == "read" else "cuts"
-    return counted.counts, counted.total, f"{counted.total:,} {unit} in {path.name}"
+    keep = read_filter(config, replicate)
+    counted = count_reads(path, regions, keep=keep, progress=progress)
+    what = "reads" if keep == ReadFilter() else keep.words()
+    return counted.counts, counted.total, f"{counted.total:,} {what} in {path.name}"
 
 
 def read_filter(config: PrepareConfig, replicate: ReadsReplicate) -> ReadFilter:
