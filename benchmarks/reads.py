@@ -109,9 +109,7 @@ def main() -> None:
             bedtools.append(timed(there, folder / "bedtools.txt", folder))
             same(folder / "ours.txt", folder / "bedtools.txt")
     show("epinformer", ours)
-    print(
-        f"  of which `count_reads`: {statistics.median(counting):.1f} s, the rest starts Python, reads and writes regions"
-    )
+    print(f"  of which `count_reads`: {statistics.median(counting):.1f} s; the rest is Python and the tables")
     show("bedtools coverage -sorted -counts", bedtools)
     ratio = statistics.median(run.seconds for run in bedtools) / statistics.median(run.seconds for run in ours)
     cpu = statistics.median(run.cpu for run in bedtools) / statistics.median(run.cpu for run in ours)

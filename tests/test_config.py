@@ -205,6 +205,22 @@ BAD = {
         minimal(expression={"cage": {"tracks": {"both": ["t.bw"]}, "id": "gene_id"}}),
         r"expression\.cage: id goes with table, not with tracks",
     ),
+    "width of a table": (
+        minimal(expression={"rna": {"table": "t", "id": "i", "value": "v", "width": 9}}),
+        r"expression\.rna: width goes with tracks, not with a table",
+    ),
+    "classes without a reference": (
+        minimal(activity={"separate_promoters": False}),
+        r"activity: separate_promoters goes with quantile_reference",
+    ),
+    "steps without a map": (
+        minimal(contact={"bedpe": "c"}, abc={"diagonal": None}),
+        r"abc\.diagonal: goes with contact\.map\.$",
+    ),
+    "steps without contact": (
+        minimal(contact={"table": "c"}, abc={"weak_gene": 0}),
+        r"abc\.weak_gene: goes with contact\.map, contact\.bedpe or contact\.average",
+    ),
     "one strand": (
         minimal(expression={"cage": {"tracks": {"plus": ["t.bw"]}}}),
         r"expression\.cage\.tracks: needs plus and minus, or both, or ctss",
@@ -317,3 +333,25 @@ def test_not_text(tmp_path: Path) -> None:
 def test_examples_load(project: Path, tmp_path: Path, example: str) -> None:
     config = load_config(project / "examples" / example / "config.yaml", tmp_path)
     assert (config.genome is None) == (example == "k562_genomewide")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"contact": {"table": "c"}, "half_life": {"table": "h"}, "elements": "e.bed"},
+        {
+            "genome": {"fasta": "g.fa"},
+            "signals": {"dnase": ["d.bam", "d.bw", {"reads": "f.tsv", "barcodes": "b.txt", "unit": "cut"}]},
+            "elements": {"peaks": "p.bed", "strongest": 9},
+            "half_life": {"annotation": "a.gtf", "scale": "genes"},
+            "expression": {"cage": {"tracks": {"ctss": ["c.bed"]}, "width": 9}},
+            "contact": {"map": "m.cool", "normalisation": "ICE"},
+            "abc": {"diagonal": None},
+            "encoder_windows": {"peaks": "p.bed"},
+        },
+    ],
+)
+def test_what_is_recorded_is_a_configuration_again(changes: dict[str, Any]) -> None:
+    config = PrepareConfig.model_validate(minimal(**changes))
+    assert PrepareConfig.model_validate(config.recorded()) == config

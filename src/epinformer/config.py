@@ -104,6 +104,19 @@ class PrepareConfig(Settings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _steps_have_contact(self) -> PrepareConfig:
+        contact = self.contact
+        if contact is None or contact.map is None:
+            alone = self.abc.set_among("scale_rows", "diagonal", "min_norm")
+            if alone:
+                raise ValueError(f"abc.{alone[0]}: goes with contact.map")
+        if contact is None or not contact.is_map:
+            alone = self.abc.set_among("scale_powerlaw", "reference_gamma", "pseudocount_distance", "weak_gene")
+            if alone:
+                raise ValueError(f"abc.{alone[0]}: goes with contact.map, contact.bedpe or contact.average")
+        return self
+
     @property
     def accessibility(self) -> str:
         """The signal that activity is made of: `dnase`, or `atac` where there is no DNase."""

@@ -44,6 +44,11 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    def set_among(self, *names: str) -> list[str]:
+        """Which of these settings have another value than by default, in this order."""
+        fields = type(self).model_fields
+        return [name for name in names if getattr(self, name) != fields[name].get_default(call_default_factory=True)]
+
 
 class GenomeConfig(Settings):
     """The reference sequence, whole or an extracted locus."""
@@ -97,7 +102,7 @@ class ElementsConfig(Settings):
     @model_validator(mode="after")
     def _one_source(self) -> ElementsConfig:
         if self.table is not None:
-            around_peaks = sorted(self.model_fields_set - {"table", "tested"})
+            around_peaks = self.set_among("peaks", "strongest", "flank", "blocklist", "promoters", "include")
             if around_peaks:
                 raise ValueError(f"{around_peaks[0]} goes with peaks; elements of a table are taken as they are")
         return self
@@ -198,6 +203,12 @@ class ActivityConfig(Settings):
     quantile_reference: File | None = None
     separate_promoters: bool = True
 
+    @model_validator(mode="after")
+    def _has_a_reference(self) -> ActivityConfig:
+        if self.quantile_reference is None and self.set_among("separate_promoters"):
+            raise ValueError("separate_promoters goes with quantile_reference")
+        return self
+
 
 class HalfLifeConfig(Settings):
     """The mRNA half-life features: a table of them, or an annotation (GTF, GFF3) to compute them from.
@@ -216,10 +227,9 @@ class HalfLifeConfig(Settings):
     def _one_source(self) -> HalfLifeConfig:
         if (self.table is None) == (self.annotation is None):
             raise ValueError("give either table or annotation")
-        alone = {"id", "name"} if self.table is None else {"scale"}
-        if alone & self.model_fields_set:
-            needs = "table" if self.table is None else "annotation"
-            raise ValueError(f"{min(alone & self.model_fields_set)} goes with {needs}")
+        alone = self.set_among("id", "name") if self.table is None else self.set_among("scale")
+        if alone:
+            raise ValueError(f"{alone[0]} goes with {'table' if self.table is None else 'annotation'}")
         return self
 
 
@@ -263,9 +273,11 @@ class ExpressionConfig(Settings):
             raise ValueError("give either table or tracks")
         if self.table is not None and (self.id is None or self.value is None):
             raise ValueError("a table needs id and value, its columns of gene ids and of expression")
-        columns = [name for name in ("id", "value", "name") if getattr(self, name) is not None]
+        columns = self.set_among("id", "value", "name")
         if self.tracks is not None and columns:
             raise ValueError(f"{columns[0]} goes with table, not with tracks")
+        if self.table is not None and self.set_among("width"):
+            raise ValueError("width goes with tracks, not with a table")
         return self
 
 
@@ -288,16 +300,15 @@ class ContactConfig(Settings):
 
     @model_validator(mode="after")
     def _one_source(self) -> ContactConfig:
-        given = [name for name in ("table", "map", "bedpe", "average", "constant") if getattr(self, name) is not None]
-        if len(given) != 1:
+        if len(self.set_among("table", "map", "bedpe", "average", "constant")) != 1:
             raise ValueError("give one of table, map, bedpe, average and constant")
         if self.constant is not None and self.missing is not None:
             raise ValueError("missing goes with a table or a map, not with constant")
         if self.table is not None and self.missing == "expected":
             raise ValueError("missing: expected goes with maps; for a table give a number")
-        alone = {"resolution", "normalisation"} & self.model_fields_set
+        alone = self.set_among("resolution", "normalisation")
         if self.map is None and alone:
-            raise ValueError(f"{min(alone)} goes with map")
+            raise ValueError(f"{alone[0]} goes with map")
         return self
 
     @property

@@ -8,7 +8,7 @@ import typer
 from typer.testing import CliRunner
 
 from epinformer.cli.benchmark_crispr import benchmark_crispr
-from epinformer.errors import ConfigError
+from epinformer.errors import ConfigError, OutputError
 from epinformer.evaluation import crispr as evaluation
 
 
@@ -39,7 +39,11 @@ def test_without_output_the_json_goes_to_stdout(app: typer.Typer, files: tuple[s
     assert json.loads(result.stdout) == expected.to_dict()
 
 
-def test_with_output_the_folder_is_written(app: typer.Typer, files: tuple[str, str, str], tmp_path: Path) -> None:
+def test_with_output_the_folder_is_written(
+    app: typer.Typer, files: tuple[str, str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Fonts in PDFs are slow, and `tests/report` looks at them.
+    monkeypatch.setattr("epinformer.report.crispr.pdf", lambda figure: b"%PDF")
     options = ["-o", str(tmp_path / "out"), "--bootstraps", "20", "--score", "two", "--lower", "two", "--gene", "G1"]
     result = CliRunner().invoke(app, [*files, *options])
     assert (result.exit_code, result.stdout) == (0, "")
@@ -47,6 +51,15 @@ def test_with_output_the_folder_is_written(app: typer.Typer, files: tuple[str, s
     assert numbers["links"]["scores"] == {"two": "min of overlapping links, lower is likelier"}
     assert (tmp_path / "out" / "figures" / "locus_G1.png").exists()
     assert not (tmp_path / "out" / "figures" / "locus_G0.png").exists()
+
+
+def test_inputs_are_not_overwritten(app: typer.Typer, files: tuple[str, str, str], tmp_path: Path) -> None:
+    links = tmp_path / "pairs.tsv"
+    links.write_bytes(Path(files[0]).read_bytes())
+    result = CliRunner().invoke(app, [str(links), *files[1:], "-o", str(tmp_path)])
+    assert isinstance(result.exception, OutputError) and links.read_bytes() == Path(files[0]).read_bytes()
+    result = CliRunner().invoke(app, [*files, "-o", files[0]])
+    assert isinstance(result.exception, OutputError) and "is not a folder" in str(result.exception)
 
 
 def test_an_aggregate_without_a_way_is_told(app: typer.Typer, files: tuple[str, str, str]) -> None:

@@ -151,6 +151,24 @@ def test_progress_goes_up_to_the_end(tmp_path: Path) -> None:
     assert calls[-1] == (180, 180) and [done for done, _ in calls] == sorted(done for done, _ in calls)
 
 
+def test_scores_of_models_that_saw_the_gene_are_said(tmp_path: Path) -> None:
+    tested, links = screen()
+    told = "links of tested genes have scores of models that learned from the gene's chromosome"
+    honest = links.assign(held_out=True)
+    assert told not in "\n".join(run(tmp_path, tested, honest).notes)
+    # One gene of a model that learned from it, one of a model that does not say, and one that was not tested.
+    seen = honest.astype({"held_out": "boolean"})
+    seen.loc[seen["gene_name"] == "G1", "held_out"] = False
+    seen.loc[seen["gene_name"] == "G2", "held_out"] = pd.NA
+    other = seen.iloc[[0]].assign(gene_name="other", gene_id="other", held_out=False)
+    seen = pd.concat([seen, other], ignore_index=True)
+    result = run(tmp_path, tested, seen)
+    assert f"10 of 144 {told}" in "\n".join(result.notes) and "held_out" not in result.scores
+    seen.to_parquet(tmp_path / "links.parquet")
+    packed = benchmark_crispr(tmp_path / "links.parquet", tmp_path / "crispr.tsv", bootstraps=2)
+    assert packed.notes == result.notes
+
+
 def test_a_score_that_is_the_wrong_way_round_is_said(tmp_path: Path) -> None:
     tested, links = screen()
     links = links.assign(effect=-links["noisy"])
@@ -211,4 +229,4 @@ def test_links_of_another_program_and_another_build(shared_data: Path) -> None:
     assert result.joined.genes == "54 of 54 tested genes (54 by symbol)"
     assert whole.scores["powerlaw.Score"].values["average_precision"] == pytest.approx(0.595, abs=0.001)
     with pytest.raises(InputError, match="another genome build"):
-        benchmark_crispr(links, folder / "fulco2019_774pairs_hg19.csv.gz", bootstraps=2)
+        benchmark_crispr(links, folder / "fulco2019_774pairs_hg19.csv.gz", scores=["powerlaw.Score"], bootstraps=2)

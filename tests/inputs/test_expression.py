@@ -73,6 +73,9 @@ def test_values_without_transform() -> None:
     for values in ([2.0, 2.0, np.nan], [np.nan], [3.0]):
         with pytest.raises(InputError, match=r"has the same expression for all genes"):
             transformed(np.array(values), "none", True)
+    assert np.std(np.log10(np.full(60, 8.0))) > 0, "of equal numbers, but for rounding"
+    with pytest.raises(InputError, match=r"has the same expression for all genes, .*\(60 affected\)"):
+        transformed(np.full(60, 7.0), "log10_1", True)
 
 
 @pytest.mark.real_data

@@ -7,15 +7,11 @@ import pandas as pd
 import pytest
 
 from epinformer.errors import InputError
-from epinformer.prepare.activity import activity, activity_signals, activity_words, mean_rpm, promoter_counts, rpm
+from epinformer.prepare.activity import activity, activity_signals, activity_words, promoter_counts, rpm
 
 
 def test_rpm() -> None:
     assert rpm(np.array([0, 3]), 2_000_000).tolist() == [0.0, 1.5]
-
-
-def test_replicates_have_equal_weight() -> None:
-    assert mean_rpm([(np.array([4.0]), 1e6), (np.array([8.0]), 4e6)]).tolist() == [3.0]
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,25 @@ def test_a_known_assembly_by_its_name(world: Any) -> None:
     assert "first: chr1 has 249,250,621 bp here and 248,956,422 in GRCh38" in said
 
 
+def test_two_mitochondrial_sequences_are_of_one_assembly(world: Any) -> None:
+    """UCSC's hg19 has chrM of 16,571 bp, and all others that of 16,569."""
+    world.sequence["chrM"] = "A" * 571
+    bigwig(world.folder / "ctcf.bw", {"1": 60_000, "2": 60_000, "MT": 569})
+    world.config["signals"]["ctcf"] = ["ctcf.bw"]
+    assert problems(world) == []
+
+
+def test_an_annotation_for_half_lives_is_compared(world: Any) -> None:
+    named = 'gene_id "{0}"; transcript_id "T{0}"; gene_type "protein_coding";'
+    rows = [
+        f"{chrom}\tmade\texon\t501\t700\t.\t+\t.\t{named.format(gene)}\n"
+        for chrom, gene in (("chr1", "G1"), ("chr2", "G9"))
+    ]
+    (world.folder / "a.gtf").write_text("".join(rows))
+    world.config["half_life"] = {"annotation": "a.gtf"}
+    assert found(world, "genes.table", "half_life.annotation") == (4, 1)
+
+
 def test_positions_beyond_a_chromosome(world: Any) -> None:
     world.config["chrom_sizes"] = "chrom.sizes"
     del world.config["genome"]
@@ -150,6 +169,18 @@ def test_a_chromosome_that_only_the_genes_have(world: Any, caplog: pytest.LogCap
     with caplog.at_level(logging.WARNING):
         require_sound(result)
     assert "ctcf.bw: lacks chr2" in caplog.text
+
+
+def test_a_blocklist_of_other_chromosomes(world: Any) -> None:
+    (world.folder / "block.bed").write_text("chr9\t100\t200\n")
+    (world.folder / "p.narrowPeak").write_text("chr1\t100\t400\t.\t0\t.\t1\t1\t1\t50\n")
+    (world.folder / "d.tagAlign").write_text("chr1\t100\t136\tN\t1000\t+\n")
+    world.config["signals"] = {"dnase": ["d.tagAlign"]}
+    world.config["elements"] = {"peaks": "p.narrowPeak", "blocklist": "block.bed"}
+    world.write()
+    result = check(world.load())
+    assert result.problems == []
+    assert any("block.bed: shares no chromosome with genes.bed" in remark for remark in result.remarks)
 
 
 def test_a_file_that_is_not_there(world: Any) -> None:

@@ -70,6 +70,19 @@ def test_the_folder_holds_numbers_pairs_pictures_and_a_page(tmp_path: Path, benc
         assert picture.read_bytes().startswith(b"%PDF")
 
 
+def test_another_benchmark_leaves_no_locus_of_an_earlier_one(
+    tmp_path: Path, benchmark: CrisprBenchmark, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("png", "pdf"):
+        monkeypatch.setattr(f"epinformer.report.crispr.{name}", lambda figure: b"picture")
+    write_crispr(tmp_path, benchmark, genes=["AAA"])
+    own = tmp_path / "figures" / "locus_notes.txt"
+    own.write_text("mine")
+    write_crispr(tmp_path, benchmark, genes=["CCC"])
+    loci = sorted(entry.name for entry in (tmp_path / "figures").glob("locus_*"))
+    assert loci == ["locus_CCC.pdf", "locus_CCC.png", "locus_notes.txt"]
+
+
 def test_the_links_own_distance_does_not_hide_the_tested_one(benchmark: CrisprBenchmark) -> None:
     table = benchmark.table()
     assert table.columns.is_unique

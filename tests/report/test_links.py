@@ -71,6 +71,8 @@ def test_names_are_refused_before_the_work(tmp_path: Path) -> None:
             write_links(never(), target, summary=summary, inputs=[data])
     with pytest.raises(OutputError, match=r"g\.bed: does not say"):
         write_links(never(), tmp_path / "l.bed", kind="bed12", summary=tmp_path / "g.bed")
+    with pytest.raises(OutputError, match=r"l\.parquet: is a name for a table, not for bedpe. End it in \.bedpe"):
+        write_links(never(), tmp_path / "l.parquet", kind="bedpe")
 
 
 def test_a_failure_leaves_no_file(tmp_path: Path) -> None:

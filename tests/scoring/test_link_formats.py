@@ -153,6 +153,8 @@ def test_ranking() -> None:
         ranked_by(LINKS, "gene_id", None)
     with pytest.raises(InputError, match="no score to rank them by"):
         ranked_by(LINKS.drop(columns="abc"), None, None)
+    with pytest.raises(InputError, match="threshold of nan"):
+        ranked_by(LINKS, "abc", float("nan"))
     assert Ranking("abc").counts(LINKS).tolist() == LINKS.abc.notna().tolist()
     assert Ranking("abc", 0.5).counts(LINKS).tolist() == [False, True, True, False, False, True, True]
 

@@ -284,8 +284,9 @@ def test_only_models_that_held_out_the_chromosome(world: World, tmp_path: Path, 
     assert unknown.held_out.isna().all() and (unknown.status == "scored").all()
     with pytest.raises(LeakageError, match="no model given held out"):
         variants([expression_model(fold=5)], world.dataset, path)
-    with pytest.raises(LeakageError, match="no model given held out any chromosome"):
-        variants([activity_model(fold=5)], world.dataset, path)
+    for models in ([activity_model(fold=5)], [*of_22[:1], activity_model(fold=5)]):
+        with pytest.raises(LeakageError, match="no model given held out any chromosome"):
+            variants(models, world.dataset, path)
 
 
 def test_models_of_one_kind(world: World, activity: LoadedModel, signals_model, tmp_path: Path) -> None:
@@ -345,6 +346,13 @@ def test_alleles_without_bases(world: World, activity: LoadedModel, tmp_path: Pa
     table = variants([activity], world.dataset, path)
     assert table.alt.tolist() == ["<DEL>", "*", "N"]
     assert table.status.tolist() == ["symbolic", "symbolic", "unknown bases"]
+    bare = write_vcf(tmp_path / "b.vcf", [("chr22", 4_621, ref, ".")])
+    nowhere = write_vcf(
+        tmp_path / "n.vcf", [("chr22", 2_700, world.text("chr22", 2_699, 2_700), "N"), ("chr9", 1, "A", "C")]
+    )
+    for models in ([activity], [expression_model()], [activity, expression_model()]):
+        assert variants(models, world.dataset, bare).columns.tolist() == COLUMNS
+        assert variants(models, world.dataset, nowhere).status.tolist() == ["unknown bases", "no element"]
     mixed = write_vcf(tmp_path / "m.vcf", [("22", 4_621, ref, "N"), ("chr22", 4_621, ref, "N")])
     with pytest.raises(InputError, match="names chromosomes in two styles"):
         variants([activity], world.dataset, mixed)

@@ -72,12 +72,18 @@ def benchmark_crispr(
       epinformer benchmark-crispr links.parquet --crispr crispr.tsv --score attention --score abc --gene KLF1 -o b
       epinformer benchmark-crispr abc.tsv.gz --crispr crispr.tsv --score ABC.Score --aggregate ABC.Score=sum | jq .notes
     """
-    from epinformer.errors import ConfigError
+    from epinformer.errors import ConfigError, OutputError
     from epinformer.evaluation import crispr as evaluation
     from epinformer.report.crispr import summary, to_json, write_crispr
+    from epinformer.report.tables import refuse_targets
 
     if output is None:
         result_stream()
+    elif output.is_dir():
+        # Those of an earlier benchmark are replaced, but not while they are read.
+        refuse_targets([output / name for name in ("metrics.json", "pairs.tsv")], [links, crispr])
+    elif output.exists():
+        raise OutputError("is not a folder", source=output, fix="Name a folder for the results")
     ways = {}
     for given in aggregate or ():
         name, found, how = given.rpartition("=")

@@ -43,7 +43,7 @@ def train_combiner(
     Examples:
       epinformer links --data k562.dataset --model run --window 2600000 --context -o links.parquet
       epinformer train-combiner links.parquet --crispr EPCrisprBenchmark.tsv.gz -o combiner
-      epinformer links --data k562.dataset --model run --calibrated combiner -o calibrated.parquet
+      epinformer links --data k562.dataset --model run --window 2600000 --calibrated combiner -o calibrated.parquet
     """
     from epinformer.combiner.fit import train_combiner as fit
     from epinformer.combiner.model import COMBINER_NAME, save_combiner

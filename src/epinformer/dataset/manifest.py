@@ -39,8 +39,8 @@ class Manifest(BaseModel):
     replaced.
     ``transforms`` says in words how a column was made: ``"activity": "sqrt(dnase_rpm * h3k27ac_rpm)"``; those of the
     windows have their table's name before them (``"windows.activity"``).
-    ``log10_per_unit`` says of the columns of expression that are logarithms, z-scored or not, how many powers of ten one
-    unit of them is.
+    ``log10_per_unit`` says of the columns of expression that are logarithms, z-scored or not, how many powers of ten
+    one unit of them is.
     """
 
     # Otherwise NaN and infinity would silently become null.

@@ -258,6 +258,13 @@ def _notes(tested: CrisprTable, joined: Joined, everything: Stratum, paper: Stra
             notes.append(
                 f"{_counted(column, regulated)} overlap links that have no {name}; that puts them at its bottom"
             )
+    if "held_out" in joined.loci:
+        seen = (joined.loci["held_out"].str.lower() != "true").to_numpy(bool, na_value=True)
+        if seen.any():
+            notes.append(
+                f"{seen.sum():,} of {len(seen):,} links of tested genes have scores of models that learned from the "
+                "gene's chromosome, or do not say (held_out)"
+            )
     share = everything.regulated / everything.pairs
     for name in joined.scores:
         value = everything.scores[str(name)].values["average_precision"]

@@ -66,7 +66,8 @@ class Joined(NamedTuple):
     genes
         How the genes were matched, in words.
     loci
-        The links of tested genes, with ``gene`` as the tested pairs have it, and scores as in ``scores``.
+        The links of tested genes, with ``gene`` as the tested pairs have it, held_out if the links say, and scores as
+        in ``scores``.
     """
 
     scores: pd.DataFrame
@@ -176,7 +177,7 @@ def join_links(pairs: pd.DataFrame, links: Links, rules: Mapping[str, ScoreRule]
         f"{(overlapping > 0).sum():,}",
         f"{len(pairs):,}",
     )
-    kept = [name for name in ("chrom", "start", "end", "tss", "strand", "gene") if name in table]
+    kept = [name for name in ("chrom", "start", "end", "tss", "strand", "gene", "held_out") if name in table]
     loci = table[kept].assign(**values)
     return Joined(
         pd.DataFrame(scores, index=pairs.index), dict(rules), overlapping, overlaps.found, overlaps.genes, loci
@@ -201,7 +202,7 @@ def overlapping_links(pairs: pd.DataFrame, links: Links, source: str | Path) -> 
             source=source,
             count=len(pairs),
             first=_told(pairs, 0),
-            fix="Are the links of another genome build than the tested pairs, or coordinates 1-based?",
+            fix="Take links and tested pairs of the same genome build, both with 0-based starts",
         )
     gene_names = pd.Series(pairs["gene"].to_numpy(), index=tested_gene)
     gene_names = gene_names[~gene_names.index.duplicated()]

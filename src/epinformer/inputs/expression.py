@@ -95,7 +95,8 @@ def transformed(
         values = np.log10(values + PSEUDOCOUNTS[transform])
     if z_score:
         deviation = np.nanstd(values) if not np.isnan(values).all() else 0.0
-        if not deviation > 0:
+        # The deviation of equal numbers is not exactly 0.
+        if not deviation > 1e-9 * np.nanmax(np.abs(values), initial=0):
             raise InputError(
                 "has the same expression for all genes, so there are no z-scores",
                 source=source,

@@ -30,12 +30,13 @@ _COLUMNS = (
     Column("gene_name", "text", ("gene_name", "TargetGene"), optional=True),
     Column("tss", "float", ("tss", "TargetGeneTSS"), blank=True, optional=True),
     Column("strand", "text", ("strand",), optional=True),
+    Column("held_out", "text", ("held_out",), optional=True),
     Column(WITHOUT, "text", (WITHOUT,), optional=True),
 )
 _NOT_SCORES = frozenset(
     {
         *(name for column in _COLUMNS for name in cast(tuple[str, ...], column.at)),
-        *("element_id", "gene_index", "element_index", "fold", "folds", "models", "held_out"),
+        *("element_id", "gene_index", "element_index", "fold", "folds", "models"),
         *("self_promoter", "isSelfPromoter"),
         # Row numbers that pandas wrote.
         *("", "Unnamed: 0", "__index_level_0__"),
@@ -52,8 +53,8 @@ class Links(NamedTuple):
     ----------
     table
         A row a link, indexed by line number: chrom, start, end of the element (0-based half-open); gene_id and
-        gene_name, at least one of them, missing where blank; tss (0-based), strand and calibrated_without if the file
-        has them; the scores (float64, NaN where a link has none).
+        gene_name, at least one of them, missing where blank; tss (0-based), strand, held_out (text) and
+        calibrated_without if the file has them; the scores (float64, NaN where a link has none).
     scores
         Names of the score columns, in the file's order.
     """

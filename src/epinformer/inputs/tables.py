@@ -155,31 +155,39 @@ def read_headed(path: str | Path, columns: Sequence[Column]) -> pd.DataFrame:
     with told(path), open_text(path) as handle:
         lines = _Numbered(handle)
         separator, names = _header(path, lines)
-        present = []
-        missing = []
-        for column in columns:
-            name = next((name for name in cast(tuple[str, ...], column.at) if name in names), None)
-            if name is None:
-                if not column.optional:
-                    missing.append(cast(tuple[str, ...], column.at))
-                continue
-            if names.count(name) > 1:
-                raise InputError(
-                    f"has {names.count(name)} columns named {name}", source=path, fix="Rename or remove all but one"
-                )
-            present.append((column, names.index(name)))
-        if missing:
-            raise _missing_columns(path, missing, names)
+        present = _present(path, columns, names)
         reader = csv.reader(lines, delimiter=separator)
         rows = ((lines.number, row) for row in reader)
         return _frame(path, _Rows(rows, len(names)), present)
 
 
-def read_header(path: str | Path) -> list[str]:
-    """The column names of a file that `read_headed` reads."""
+def read_header(path: str | Path, columns: Sequence[Column] = ()) -> list[str]:
+    """The column names of a file that `read_headed` reads, with its errors about the columns that are wanted."""
     path = Path(path)
     with told(path), open_text(path) as handle:
-        return _header(path, _Numbered(handle))[1]
+        names = _header(path, _Numbered(handle))[1]
+    _present(path, columns, names)
+    return names
+
+
+def _present(path: Path, columns: Sequence[Column], names: list[str]) -> list[tuple[Column, int]]:
+    """The columns that are there, each with its place."""
+    present = []
+    missing = []
+    for column in columns:
+        name = next((name for name in cast(tuple[str, ...], column.at) if name in names), None)
+        if name is None:
+            if not column.optional:
+                missing.append(cast(tuple[str, ...], column.at))
+            continue
+        if names.count(name) > 1:
+            raise InputError(
+                f"has {names.count(name)} columns named {name}", source=path, fix="Rename or remove all but one"
+            )
+        present.append((column, names.index(name)))
+    if missing:
+        raise _missing_columns(path, missing, names)
+    return present
 
 
 def numeric_columns(path: str | Path, *, rows: int = 1_000) -> dict[str, bool]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -17,12 +17,6 @@ def rpm(counts: np.ndarray, total_reads: float) -> np.ndarray:
     """Reads per million: counts / total_reads * 1e6, float64 of the counts' shape."""
     scaled: np.ndarray = np.asarray(counts, dtype=np.float64) / total_reads * 1e6
     return scaled
-
-
-def mean_rpm(replicates: Sequence[tuple[np.ndarray, float]]) -> np.ndarray:
-    """Mean RPM of replicates, each (counts (n,), total reads); every replicate has the same weight."""
-    mean: np.ndarray = np.mean([rpm(counts, total) for counts, total in replicates], axis=0)
-    return mean
 
 
 def activity(signals: Mapping[str, np.ndarray], accessibility: str) -> np.ndarray:

@@ -69,14 +69,14 @@ def prepare(
     share = Share(progress)
     filters = Filters()
     share.step(0.05)
+    gene_input = gene_list(config)
     with silent_readers():
-        checked = check(config)
+        checked = check(config, gene_input)
     require_sound(checked)
     share.step(0.1)
     inputs = input_files(config, share)
     with contextlib.ExitStack() as stack:
         genome = _opened(config, stack)
-        gene_input = gene_list(config)
         lengths = known_lengths(config, genome, gene_input.table["chrom"].unique())
         share.step(0.1)
         regions = element_regions(config, gene_input.table, lengths, filters, share)

@@ -23,6 +23,9 @@ from epinformer.prepare.provenance import require_files
 
 logger = logging.getLogger(__name__)
 
+# Of one assembly, too, files differ in it: UCSC's hg19 has another mitochondrial sequence than all others.
+_MITOCHONDRION = ("chrM", "MT", "M")
+
 
 class Check(NamedTuple):
     """What was found.
@@ -125,11 +128,12 @@ def _agreed_lengths(config: PrepareConfig, found: list[Opened], problems: list[s
                 known[name], told_by[name] = length, config.assembly
     for item in found:
         lengths = item.lengths or {}
-        wrong = [chrom for chrom, length in lengths.items() if known.get(chrom, length) != length]
+        told = {chrom: length for chrom, length in lengths.items() if chrom not in _MITOCHONDRION}
+        wrong = [chrom for chrom, length in told.items() if known.get(chrom, length) != length]
         if wrong:
             problems.append(_other_build(config, item, wrong[0], len(wrong), known, told_by))
             continue
-        for chrom, length in lengths.items():
+        for chrom, length in told.items():
             known.setdefault(chrom, length)
             told_by.setdefault(chrom, item.path.name)
     return known
@@ -224,10 +228,15 @@ def _judge(found: list[Opened], overlaps: pd.DataFrame, problems: list[str], rem
         there = list(other.lengths or {}) if other.regions is None else other.regions["chrom"].unique()
         alone = chroms[~chroms.isin(there)]
         if len(alone) == len(chroms) and not (other.partial and other.lengths is None):
-            problems.append(_no_chromosome(table, other, str(there[0]) if len(there) else "nothing"))
+            # A blocklist need not know the chromosomes of a small genome.
+            found_there = remarks if name in ("elements.blocklist", "elements.include") else problems
+            found_there.append(_no_chromosome(table, other, str(there[0]) if len(there) else "nothing"))
         elif len(alone) and other.regions is None:
             absent = ", ".join(alone.unique()[:5])
-            remarks.append(f"{other.path.name}: lacks {absent}, where {len(alone):,} of {len(chroms):,} genes are")
+            if name.startswith("signals.") and name.endswith(".reads"):
+                problems.append(_no_reads(other, absent, len(alone)))
+            else:
+                remarks.append(f"{other.path.name}: lacks {absent}, where {len(alone):,} of {len(chroms):,} genes are")
 
 
 def _no_chromosome(genes: Opened, other: Opened, first: str) -> str:
@@ -238,6 +247,18 @@ def _no_chromosome(genes: Opened, other: Opened, first: str) -> str:
             source=other.path,
             first=f"{first} here, {own} there",
             fix="Use one assembly and one style of chromosome names",
+        )
+    )
+
+
+def _no_reads(reads: Opened, absent: str, genes: int) -> str:
+    return str(
+        InputError(
+            "lacks chromosomes of genes in its header, so nothing is known of their promoters",
+            source=reads.path,
+            count=genes,
+            first=absent,
+            fix="Use files of one assembly, or leave these genes out",
         )
     )
 

@@ -16,7 +16,7 @@ from epinformer.errors import InputError
 from epinformer.inputs.chromosomes import in_style
 from epinformer.inputs.peaks import read_peaks
 from epinformer.inputs.reads import read_format
-from epinformer.inputs.regions import read_counts, read_regions
+from epinformer.inputs.regions import read_counts, read_regions, refuse
 from epinformer.prepare.candidates import candidate_regions, overlapping
 from epinformer.prepare.macs import call_peaks
 from epinformer.prepare.signals import mean_of, measured
@@ -75,6 +75,14 @@ def element_regions(
         return regions
     path = config.path(config.elements.tested)
     tested = in_style(read_regions(path), genes, path).drop_duplicates(["chrom", "start", "end"])
+    if config.genome is not None and config.genome.outside == "error":
+        refuse(
+            tested,
+            (tested["end"] > tested["chrom"].map(dict(lengths)).fillna(np.inf)).to_numpy(bool),
+            path,
+            "has regions beyond the ends of their chromosomes",
+            "Use a genome of the same assembly, or drop what lies outside with `genome: {outside: drop}`",
+        )
     alone = filters.keep("tested regions", "overlapping a candidate element", ~overlapping(tested, regions.table))
     table = pd.concat([regions.table[["chrom", "start", "end"]], tested[alone]], ignore_index=True)
     words = f"{regions.words}; and the regions of {path.name} that overlap none of these"

@@ -13,15 +13,17 @@ import pandas as pd
 
 from epinformer.config import PrepareConfig
 from epinformer.errors import EpinformerError, InputError
+from epinformer.inputs.annotation import genes_of, read_annotation
+from epinformer.inputs.bin_pairs import open_average
 from epinformer.inputs.chromosomes import read_lengths
 from epinformer.inputs.contact_maps import open_contact_map
+from epinformer.inputs.contacts import pair_contact_columns
 from epinformer.inputs.expression import read_expression, read_symbols
 from epinformer.inputs.genes import read_half_life
 from epinformer.inputs.genome import open_genome
 from epinformer.inputs.peaks import read_peaks
 from epinformer.inputs.reads import chromosome_lengths, read_barcodes, read_format
 from epinformer.inputs.regions import read_counts, read_regions
-from epinformer.inputs.tables import read_header
 from epinformer.inputs.textfile import open_text, told
 from epinformer.inputs.tracks import track_lengths
 from epinformer.prepare.element_regions import tss_windows
@@ -115,9 +117,9 @@ def _openers(config: PrepareConfig) -> Iterator[tuple[str, str, _Open]]:
                 partial(_map, resolution=contact.resolution, normalisation=contact.normalisation),
             )
         for name, file, opens in (
-            ("table", contact.table, _headed),
+            ("table", contact.table, _pair_contacts),
             ("bedpe", contact.bedpe, _head),
-            ("average", contact.average, _head),
+            ("average", contact.average, _average),
         ):
             if file is not None:
                 yield f"contact.{name}", file, opens
@@ -151,6 +153,10 @@ def _gene_openers(config: PrepareConfig) -> Iterator[tuple[str, str, _Open]]:
             config.half_life.table,
             partial(_half_life, id_column=half_life.id, name_column=half_life.name),
         )
+    # An annotation that is also the gene table has been read.
+    annotation = None if config.half_life is None else config.half_life.annotation
+    if annotation is not None and config.path(annotation) != config.path(config.genes.table):
+        yield "half_life.annotation", annotation, partial(_annotation, gene_types=config.genes.gene_types)
     for assay, source in config.expression.items():
         if source.tracks is not None:
             for kind, opens in (("plus", _track), ("minus", _track), ("both", _track), ("ctss", _head)):
@@ -229,6 +235,16 @@ def _half_life(path: Path, id_column: str, name_column: str) -> Opened:
     return _found(f"{len(table):,} genes", gene_ids=table.index, gene_names=names)
 
 
+def _annotation(path: Path, gene_types: list[str] | None) -> Opened:
+    genes = genes_of(read_annotation(path, gene_types=gene_types))
+    return _found(
+        f"{len(genes):,} genes",
+        regions=genes[["chrom", "start", "end"]],
+        gene_ids=pd.Index(genes["gene_id"]),
+        gene_names=pd.Index(genes["gene_name"]),
+    )
+
+
 def _expression(path: Path, id_column: str, value_column: str, name_column: str | None) -> Opened:
     labels = read_expression(path, id_column=id_column, value_column=value_column)
     names = None
@@ -253,18 +269,23 @@ def _map(path: Path, resolution: int | None, normalisation: str) -> Opened:
     return _found(f"{what}, {len(lengths):,} chromosomes", lengths=lengths)
 
 
-def _headed(path: Path) -> Opened:
-    return _found(f"columns {', '.join(read_header(path))}")
+def _pair_contacts(path: Path) -> Opened:
+    return _found(f"columns {', '.join(pair_contact_columns(path))}")
+
+
+def _average(path: Path) -> Opened:
+    if not path.is_dir():
+        return _head(path)
+    # Of a folder, files are read when their chromosome is asked for.
+    return _found(f"a folder of {len(open_average(path, 0).chromosomes):,} chromosomes")
 
 
 def _head(path: Path) -> Opened:
     """The first rows of a file of intervals."""
-    if path.is_dir():
-        return _found("a folder")
     rows = []
     with told(path), open_text(path) as lines:
         for line in islice(lines, HEAD_ROWS):
-            fields = line.split("\t", 3)
+            fields = line.split("\t" if "\t" in line else None, 3)
             if len(fields) > 2 and fields[1].isdecimal() and fields[2].strip().isdecimal():
                 rows.append((fields[0], int(fields[1]), int(fields[2])))
     if not rows:

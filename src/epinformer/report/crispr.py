@@ -134,6 +134,10 @@ def write_crispr(folder: str | Path, benchmark: CrisprBenchmark, *, genes: Seque
         stack.enter_context(atomic_file(folder / "metrics.json")).write_text(to_json(benchmark), encoding="utf-8")
         with stack.enter_context(atomic_file(folder / "pairs.tsv")).open("w", encoding="utf-8") as handle:
             write_table(benchmark.table(), handle)
+    # Loci of an earlier benchmark are none of this one's.
+    for old in (folder / "figures").glob("locus_*.*"):
+        if old.suffix in (".png", ".pdf") and old.stem not in drawn:
+            old.unlink()
 
 
 def _figures(benchmark: CrisprBenchmark, genes: Sequence[str]) -> Iterator[tuple[str, Figure]]:

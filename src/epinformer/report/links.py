@@ -9,7 +9,8 @@ from typing import TextIO
 
 import pandas as pd
 
-from epinformer.report.tables import refuse_targets, require_table_name, write_table, write_tables
+from epinformer.errors import OutputError
+from epinformer.report.tables import PARQUET, refuse_targets, require_table_name, write_table, write_tables
 from epinformer.scoring.link_formats import Format, Ranking, browser_rows, gene_summary, ranked_by
 
 
@@ -30,8 +31,8 @@ def write_links(
     tables
         As `epinformer.scoring.links.link_tables` gives.
     target
-        A stream, or a file: .tsv, .tsv.gz or .parquet for a table; any for a browser's format, compressed if it ends in
-        .gz.
+        A stream, or a file: .tsv, .tsv.gz or .parquet for a table; any but .parquet for a browser's format, compressed
+        if it ends in .gz.
     kind
         A browser's format (`epinformer.scoring.link_formats.browser_rows`); None for a table with all scores.
     score, threshold
@@ -46,12 +47,15 @@ def write_links(
     InputError
         The links have no such score.
     OutputError
-        A file's name says no kind of table, or it cannot be written.
+        A file's name says no kind of table, or another than is wanted, or it cannot be written.
     """
     files = [path for path in (target, summary) if isinstance(path, Path)]
     refuse_targets(files, inputs)
-    for path in files if kind is None else files[1:] if isinstance(target, Path) else files:
-        require_table_name(path)
+    for path in files:
+        if kind is None or path is not target:
+            require_table_name(path)
+        elif path.suffix == PARQUET:
+            raise OutputError(f"is a name for a table, not for {kind}", source=path, fix=f"End it in .{kind}")
     every = iter(tables)
     first = next(every)
     # A table of all scores needs no ranking, unless something asks for one.

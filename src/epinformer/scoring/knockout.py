@@ -21,7 +21,7 @@ from epinformer.scoring.assignment import Assignment, assigned
 from epinformer.scoring.changes import Changes, predict_changes
 from epinformer.scoring.checks import check_finite, require_elements
 from epinformer.scoring.knockout_plan import KnockoutPlan, each_alone, named_together, within_regions
-from epinformer.scoring.network import embed, evaluating, gene_batch, in_parts, needed_sequences, part_of
+from epinformer.scoring.network import embed, evaluating, gene_batch, in_parts, later, needed_sequences, part_of
 from epinformer.scoring.replacement import Silence
 
 logger = logging.getLogger(__name__)
@@ -171,7 +171,7 @@ def _predict(
         pair_rows = np.flatnonzero(batch.row_slot.numpy() > 0)
         offsets = plan.dataset.pair_offsets
         pairs = ranges(offsets[genes], offsets[genes + 1] - offsets[genes])
-        done = None if progress is None else _later(progress, len(sequences))
+        done = later(progress, len(sequences))
         after = predict_changes(
             network,
             batch.to(plan.device),
@@ -216,7 +216,3 @@ def _table(
     table["log2_fold_change"] = table["difference"] * log2_per_unit
     provenance = plan.provenance().iloc[np.searchsorted(plan.genes, gene)].reset_index(drop=True)
     return pd.concat([table, provenance], axis=1)
-
-
-def _later(progress: Callable[[int], None], before: int) -> Callable[[int], None]:
-    return lambda done: progress(before + done)

@@ -5,6 +5,7 @@ A link goes from its element to the base of its gene's TSS. Coordinates are 0-ba
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple, get_args
 
@@ -49,8 +50,10 @@ def ranked_by(table: pd.DataFrame, score: str | None, threshold: float | None) -
     Raises
     ------
     InputError
-        The table has no such score.
+        The table has no such score, or the threshold is no number.
     """
+    if threshold is not None and math.isnan(threshold):
+        raise InputError("a threshold of nan leaves out every link", fix="Give a number")
     known = [name for name in SCORES if name in table]
     if score is None:
         score = next((name for name in ("attention_abc", "abc", "powerlaw_abc") if name in table), None)

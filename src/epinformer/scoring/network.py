@@ -69,7 +69,7 @@ def embed(
     parts = []
     for begin, end in itertools.pairwise(edges):
         codes, bases = sequence_codes(dataset, sequences[begin:end])
-        told = None if progress is None else _offset(progress, begin)
+        told = later(progress, begin)
         parts.append(network.embed(codes.to(place), bases.to(place), dtype=dtype, progress=told))
     return Embeddings(torch.cat([part.sequences for part in parts]), parts[-1].empty)
 
@@ -107,5 +107,6 @@ def part_of(progress: Callable[[int, int], None] | None, before: int, total: int
     return lambda done: progress(min(before + done, total), total)
 
 
-def _offset(progress: Callable[[int], None], before: int) -> Callable[[int], None]:
-    return lambda done: progress(before + done)
+def later(progress: Callable[[int], None] | None, before: int) -> Callable[[int], None] | None:
+    """Progress of a step before which ``before`` was done."""
+    return None if progress is None else lambda done: progress(before + done)

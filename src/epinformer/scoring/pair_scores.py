@@ -18,7 +18,7 @@ from epinformer.model.epinformer import Embeddings, EPInformer
 from epinformer.scoring.assignment import Assignment
 from epinformer.scoring.changes import predict_changes
 from epinformer.scoring.checks import check_finite
-from epinformer.scoring.network import embed, evaluating, gene_batch, in_parts, needed_sequences, part_of
+from epinformer.scoring.network import embed, evaluating, gene_batch, in_parts, later, needed_sequences, part_of
 
 
 class PairScores(NamedTuple):
@@ -97,7 +97,7 @@ def score_pairs(
         without = np.zeros(0)
         if len(pair_rows):
             every = torch.cat(rows)
-            done = None if progress is None else _later(progress, len(sequences))
+            done = later(progress, len(sequences))
             remove = np.full(len(pair_rows), -1)
             without = predict_changes(network, batch.to(place), every, every[:0], gene, number, pair_rows, remove, done)
     empty = np.zeros(0)
@@ -190,7 +190,3 @@ def _told(network: EPInformer, batch: Batch, embeddings: Embeddings | None, own:
 
 def _array(values: Tensor) -> np.ndarray:
     return values.detach().cpu().numpy().astype(np.float64)
-
-
-def _later(progress: Callable[[int], None], before: int) -> Callable[[int], None]:
-    return lambda done: progress(before + done)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -19,6 +20,8 @@ from epinformer.model.checkpoint import LoadedModel
 from epinformer.model.hardware import exact_convolutions
 from epinformer.scoring.checks import common_target
 from epinformer.scoring.held_out import held_out_chroms
+
+logger = logging.getLogger(__name__)
 
 STRIDE = 64
 """bp between the windows of a sequence."""
@@ -108,6 +111,12 @@ class ActivityScorer:
         for said, mask in zip(held_out, self._masks, strict=True):
             unknown |= mask & (said is None)
         self._unknown, self._held = unknown, held
+        if models and not allow_leakage and held.any() and not held.all():
+            logger.warning(
+                "no activity model given held out %s of %s chromosomes; no activity is predicted there",
+                f"{(~held).sum():,}",
+                f"{len(held):,}",
+            )
         self.any_held_out = bool(np.any(self._masks))
 
     def __call__(

@@ -244,7 +244,7 @@ class _Scorer:
             )
             self._plan, self._expression = plan, ExpressionScorer(plan)
             self.dataset = plan.dataset
-        elif of_activity and not self._activity.any_held_out:
+        if of_activity and not self._activity.any_held_out:
             raise LeakageError(
                 "no model given held out any chromosome of the dataset",
                 source=of_activity[0].path,
