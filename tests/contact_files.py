@@ -9,6 +9,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+from epinformer.inputs.hic import imported_hictkpy
+
 LENGTHS = {"chr1": 103_000, "chr2": 52_000, "chr3": 4_000}
 
 
@@ -71,10 +73,9 @@ def write_cool(
 
 def write_hic(path: Path, counts: Mapping[str, np.ndarray], lengths: Mapping[str, int], sizes: list[int]) -> Path:
     """Write matrices of the smallest of some bin sizes as a `.hic` file without normalisations."""
-    import hictkpy
     import pandas as pd
 
-    writer: Any = hictkpy.hic.FileWriter(path, dict(lengths), sizes)
+    writer: Any = imported_hictkpy().hic.FileWriter(path, dict(lengths), sizes)
     start = 0
     for matrix in counts.values():
         first, second = np.nonzero(np.triu(matrix))

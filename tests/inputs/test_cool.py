@@ -3,14 +3,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import h5py
-import hictkpy
 import numpy as np
 import pytest
 
 from epinformer.errors import InputError
 from epinformer.inputs import cool
 from epinformer.inputs.cool import CoolReader, open_cool
+from epinformer.inputs.hic import imported_hictkpy
 from tests.contact_files import LENGTHS, random_counts, write_cool
+
+hictkpy = imported_hictkpy()
 
 BIN = 5_000
 COUNTS = random_counts(LENGTHS, BIN)

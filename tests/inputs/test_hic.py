@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -73,3 +75,23 @@ def test_a_damaged_block_is_told(shared_data: Path, tmp_path: Path) -> None:
     ):
         for chrom in opened.chromosomes:
             opened.row_sums(chrom)
+
+
+def test_a_fork_after_the_import_ends() -> None:
+    """Its hooks would make a forked process wait; those of other modules stay."""
+    script = (
+        "import os, sys, warnings\n"
+        "warnings.simplefilter('error')\n"
+        "from epinformer.inputs.hic import imported_hictkpy\n"
+        "register = os.register_at_fork\n"
+        "imported_hictkpy()\n"
+        "assert os.register_at_fork is register\n"
+        "import random\n"
+        "state = random.getstate()\n"
+        "process = os.fork()\n"
+        "if not process:\n"
+        "    os._exit(random.getstate() == state)\n"
+        "sys.exit(os.waitpid(process, 0)[1])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")

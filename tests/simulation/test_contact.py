@@ -2,14 +2,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import hictkpy
 import numpy as np
 import pandas as pd
 import pytest
 
+from epinformer.inputs.hic import imported_hictkpy
 from epinformer.simulation.contact import DIAGONALS, CoolWriter, at_pairs, expected_contacts
 from epinformer.simulation.model import Model
 from epinformer.simulation.simulate import Simulation
+
+hictkpy = imported_hictkpy()
 
 
 def test_contact_falls_with_distance_and_loops_raise_it() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,7 @@ def open_hic(path: Path, resolution: int | None, normalisation: str) -> Iterator
     InputError
         As `inputs.contact_maps.open_contact_map`.
     """
-    import hictkpy  # it warns of every fork once it is imported
-
+    hictkpy = imported_hictkpy()
     with contextlib.ExitStack() as stack:
         with _told(path):
             # hictkpy's files close themselves, but one of them only.
@@ -39,6 +39,27 @@ def open_hic(path: Path, resolution: int | None, normalisation: str) -> Iterator
                 refuse_normalisation(path, normalisation, opened.avail_normalizations())
             reader = HicReader(path, opened, normalisation)
         yield reader
+
+
+def imported_hictkpy() -> Any:
+    """The module hictkpy, without what it would do at every later fork of this process.
+
+    For the sake of its logger it would warn of forks, and in the new process wait for a lock that nobody may be left to
+    release, so that a process that loads training data could hang for ever. A forked process has no use for the logger.
+    """
+    register = os.register_at_fork
+
+    def registered(**hooks: Any) -> None:
+        # Its own are compiled functions; what it imports may have good ones.
+        if not any(type(hook).__module__ == "nanobind" for hook in hooks.values()):
+            register(**hooks)
+
+    os.register_at_fork = registered
+    try:
+        import hictkpy
+    finally:
+        os.register_at_fork = register
+    return hictkpy
 
 
 class HicReader:
