@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from epinformer.cli.console import progress, result_stream
-from epinformer.cli.predict import Precision
+from epinformer.cli.model_options import AllowLeakage, Device, EncoderPrecision, Precision
 
 
 def knockout(
@@ -49,14 +49,9 @@ def knockout(
             "--log10-sd", metavar="SD", help="Standard deviation in log10 by which the target was divided, or 1."
         ),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    precision: Annotated[
-        Precision, typer.Option(help="32 is exact; bf16 is faster where the processor knows it.")
-    ] = Precision.full,
-    allow_leakage: Annotated[
-        bool,
-        typer.Option("--allow-leakage", help="Predict also genes of chromosomes that the models have learned from."),
-    ] = False,
+    device: Device = "auto",
+    precision: EncoderPrecision = Precision.full,
+    allow_leakage: AllowLeakage = False,
 ) -> None:
     """Predict expression with and without elements.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from epinformer.cli.console import progress, result_stream
-from epinformer.cli.predict import Precision
+from epinformer.cli.model_options import AllowLeakage, Device, EncoderPrecision, Precision
 
 if TYPE_CHECKING:
     from epinformer.scoring.link_formats import Format
@@ -63,14 +63,9 @@ def links(
         Path | None,
         typer.Option(metavar="COMBINER", help="Add the probability that `epinformer train-combiner` has learned."),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    precision: Annotated[
-        Precision, typer.Option(help="32 is exact; bf16 is faster where the processor knows it.")
-    ] = Precision.full,
-    allow_leakage: Annotated[
-        bool,
-        typer.Option("--allow-leakage", help="Score also genes of chromosomes that the models have learned from."),
-    ] = False,
+    device: Device = "auto",
+    precision: EncoderPrecision = Precision.full,
+    allow_leakage: AllowLeakage = False,
 ) -> None:
     """Score every pair of a gene and an element.
 

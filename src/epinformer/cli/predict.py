@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import os
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from epinformer.cli.console import progress, result_stream
-
-
-class Precision(StrEnum):
-    """Arithmetic of the sequence encoder."""
-
-    full = "32"
-    bf16 = "bf16"
+from epinformer.cli.model_options import AllowLeakage, Device, EncoderPrecision, Precision
 
 
 def predict(
@@ -30,18 +23,13 @@ def predict(
     genes: Annotated[
         str | None, typer.Option(help="Gene ids separated by commas, or a file with one a line; all by default.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    precision: Annotated[
-        Precision, typer.Option(help="32 is exact; bf16 is faster where the processor knows it.")
-    ] = Precision.full,
+    device: Device = "auto",
+    precision: EncoderPrecision = Precision.full,
     attention: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Also write the promoters' attention to each element, per layer."),
     ] = None,
-    allow_leakage: Annotated[
-        bool,
-        typer.Option("--allow-leakage", help="Predict also genes of chromosomes that the models have learned from."),
-    ] = False,
+    allow_leakage: AllowLeakage = False,
     observed: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="Expression to compare with; by default the model's target.")
     ] = None,

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from epinformer.cli.console import progress, result_stream
-from epinformer.cli.predict import Precision
+from epinformer.cli.model_options import AllowLeakage, Device, EncoderPrecision, Precision
 
 
 class Mismatch(StrEnum):
@@ -46,14 +46,9 @@ def variants(
     mismatch: Annotated[
         Mismatch, typer.Option(help="Where REF is not the reference: stop, or skip and list.")
     ] = Mismatch.stop,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    precision: Annotated[
-        Precision, typer.Option(help="32 is exact; bf16 is faster where the processor knows it.")
-    ] = Precision.full,
-    allow_leakage: Annotated[
-        bool,
-        typer.Option("--allow-leakage", help="Score also chromosomes that all models have learned from."),
-    ] = False,
+    device: Device = "auto",
+    precision: EncoderPrecision = Precision.full,
+    allow_leakage: AllowLeakage = False,
 ) -> None:
     """Predict what variants do to the activity of elements and to the expression of genes.
 
