@@ -29,11 +29,12 @@ def prepare(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a dataset that is there.")] = False,
 ) -> None:
-    """Make a dataset of your tables and genome.
+    """Make a dataset of your assays and genome.
 
-    Reads elements and TSS windows with read counts, a gene list, half-life features, expression, contacts and a
-    FASTA file, as CONFIG.yaml names them; computes RPM, activity, pairs, distances and scores. Says on stderr what each
-    filter keeps. Nothing is left behind if it fails.
+    Reads what CONFIG.yaml names: reads (BAM, CRAM, tagAlign, fragments), tracks or counted tables, peaks, genes,
+    half-life features, expression, contacts and a FASTA file; makes candidate elements, and computes RPM, activity,
+    pairs, distances and ABC scores. All inputs are checked against each other first, as `epinformer check` does. Says
+    on stderr what each filter keeps. Nothing is left behind if it fails.
 
     \b
     Examples:
