@@ -26,6 +26,16 @@ ACETYLATION = "h3k27ac"
 COLUMN_NAME = r"^[a-z][a-z0-9_]*$"
 """What a signal or an assay may be called, since columns are named after it."""
 
+# Fit of K562 Hi-C against distance in the ABC model's pipeline, release 1.0 (hic_gamma and hic_scale of its K562 run).
+POWERLAW_GAMMA = 1.024238616787792
+POWERLAW_SCALE = 5.9594510043736655
+
+STRONGEST = 150_000
+"""How many merged peaks the ABC model keeps."""
+
+FLANK = 250
+"""How far a candidate reaches on both sides of a summit, in bp, in the ABC model."""
+
 # The longest chromosomes have some Gb, and distances are 32-bit integers on disk.
 FARTHEST = 1_000_000_000
 LAST_POSITION = 2**31 - 1
@@ -92,8 +102,8 @@ class ElementsConfig(Settings):
 
     table: File | None = None
     peaks: File | None = None
-    strongest: Annotated[int, Field(gt=0)] = 150_000
-    flank: Annotated[int, Field(gt=0, le=FARTHEST)] = 250
+    strongest: Annotated[int, Field(gt=0)] = STRONGEST
+    flank: Annotated[int, Field(gt=0, le=FARTHEST)] = FLANK
     blocklist: File | None = None
     promoters: bool = True
     include: File | None = None
@@ -328,8 +338,8 @@ class AbcConfig(Settings):
     """
 
     window: Annotated[int, Field(gt=0, le=FARTHEST)] = 5_000_000
-    gamma: _Share = 1.024238616787792
-    scale: Annotated[float, Field(allow_inf_nan=False)] = 5.9594510043736655
+    gamma: _Share = POWERLAW_GAMMA
+    scale: Annotated[float, Field(allow_inf_nan=False)] = POWERLAW_SCALE
     reference_gamma: _Share = 0.87
     scale_rows: bool = True
     diagonal: _Share | None = 100.0

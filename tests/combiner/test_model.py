@@ -110,7 +110,7 @@ def test_damaged_combiners(combiner: Combiner, tmp_path: Path) -> None:
 
     refused("{", "is damaged")
     refused({"format_version": 2}, "has format version 2")
-    refused({"more": 1}, "fields are missing, unknown or wrong")
+    refused({"more": 1}, "fields are missing, unknown or of the wrong type")
     refused({"members": content["members"][1:]}, "needs one member that has seen all pairs")
     refused({"members": [content["members"][0]] * 2}, "needs one member that has seen all pairs")
 

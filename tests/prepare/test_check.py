@@ -11,7 +11,8 @@ import pybigtools
 import pytest
 
 from epinformer.errors import InputError
-from epinformer.prepare.check import check, require_sound, silent_readers
+from epinformer.prepare.check import check, require_sound
+from epinformer.prepare.opening import silent_readers
 
 
 def found(world: Any, setting: str, other: str) -> tuple[int, int]:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from epinformer.prepare.contact import MapContacts
-from epinformer.prepare.contact_steps import AbcContacts, open_abc_contacts
+from epinformer.prepare.contact import ContactSource, MapContacts, open_contacts
+from epinformer.prepare.contact_steps import AbcContacts, abc_source
 from epinformer.settings import AbcConfig, ContactConfig
 from tests.contact_files import random_counts, write_cool
 
@@ -19,6 +21,12 @@ for matrix in COUNTS.values():
 NORMS = np.random.default_rng(1).uniform(0.1, 2.0, 32)
 NORMS[[0, 7, 25, 31]] = np.nan
 NORMS[[2, 12]] = 0.25
+
+
+@contextmanager
+def opened(settings: ContactConfig, abc: AbcConfig, folder: Path) -> Iterator[ContactSource]:
+    with open_contacts(settings, folder.joinpath, abc.window) as source:
+        yield abc_source(source, settings, abc)
 
 
 def oracle(chrom: str, norms: np.ndarray, settings: AbcConfig) -> np.ndarray:
@@ -53,7 +61,7 @@ def test_each_step(
 ) -> None:
     write_cool(tmp_path / "a.cool", COUNTS, LENGTHS, BIN, {"KR": NORMS, "weight": 1 / NORMS})
     abc = AbcConfig(diagonal=diagonal, scale_rows=scale_rows, min_norm=min_norm)
-    with open_abc_contacts(ContactConfig(map="a.cool", normalisation=normalisation), abc, tmp_path.joinpath) as source:
+    with opened(ContactConfig(map="a.cool", normalisation=normalisation), abc, tmp_path) as source:
         for chrom in LENGTHS:
             divide = np.ones(len(own(chrom))) if normalisation == "none" else own(chrom)
             compare = divide / np.nanmean(divide) if normalisation == "ICE" else divide
@@ -69,7 +77,7 @@ def test_each_step(
 
 def test_outside_the_map_and_without_pairs(tmp_path: Path) -> None:
     write_cool(tmp_path / "a.cool", COUNTS, LENGTHS, BIN, {"KR": NORMS})
-    with open_abc_contacts(ContactConfig(map="a.cool", normalisation="KR"), AbcConfig(), tmp_path.joinpath) as source:
+    with opened(ContactConfig(map="a.cool", normalisation="KR"), AbcConfig(), tmp_path) as source:
         nowhere = np.array([10**7, 3 * BIN])
         assert np.isnan(source.contact("chr1", nowhere, np.array([10**7, 10**7]))).all()
         assert np.isnan(source.contact("chrX", nowhere, nowhere)).all()
@@ -79,19 +87,17 @@ def test_outside_the_map_and_without_pairs(tmp_path: Path) -> None:
 def test_words(tmp_path: Path) -> None:
     write_cool(tmp_path / "a.cool", COUNTS, LENGTHS, BIN, {"KR": NORMS})
     settings = ContactConfig(map="a.cool", normalisation="KR")
-    with open_abc_contacts(settings, AbcConfig(), tmp_path.joinpath) as source:
+    with opened(settings, AbcConfig(), tmp_path) as source:
         assert source.words == (
             "a.cool, KR, bins of 5,000 bp, divided by the mean row sum, diagonal 100 % of the larger neighbour, "
             "bins of norm below 0.25 missing"
         )
-    with open_abc_contacts(
-        settings, AbcConfig(scale_rows=False, diagonal=None, min_norm=0), tmp_path.joinpath
-    ) as source:
+    with opened(settings, AbcConfig(scale_rows=False, diagonal=None, min_norm=0), tmp_path) as source:
         assert source.words == "a.cool, KR, bins of 5,000 bp"
 
 
 def test_tables_of_bins_are_finished_contacts(tmp_path: Path) -> None:
     (tmp_path / "a.bed").write_text("chr1\t0\t0\t3\nchr1\t0\t5000\t1\n")
-    with open_abc_contacts(ContactConfig(average="a.bed"), AbcConfig(), tmp_path.joinpath) as source:
+    with opened(ContactConfig(average="a.bed"), AbcConfig(), tmp_path) as source:
         assert isinstance(source, MapContacts) and not isinstance(source, AbcContacts)
         assert source.contact("chr1", np.array([0, 0]), np.array([0, 5_000])).tolist() == [3, 1]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from epinformer import __version__
 from epinformer.combiner.settings import CombinerConfig
@@ -17,6 +17,7 @@ from epinformer.dataset.folds import bare_names
 from epinformer.errors import InputError, ModelError
 from epinformer.files import atomic_directory
 from epinformer.inputs.links import CALIBRATED, WITHOUT
+from epinformer.jsonfile import read_record
 
 FORMAT_VERSION = 1
 COMBINER_NAME = "combiner.json"
@@ -219,30 +220,14 @@ def load_combiner(path: str | Path) -> Combiner:
     ModelError
         The directory or its file is missing, damaged or of a newer format.
     """
-    file = Path(path) / COMBINER_NAME
     try:
-        content: Any = json.loads(file.read_text(encoding="utf-8"))
+        return read_record(
+            Path(path) / COMBINER_NAME,
+            Combiner,
+            newest=FORMAT_VERSION,
+            error=ModelError,
+            fix=_AGAIN,
+            upgrade="Upgrade epinformer",
+        )
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ModelError(f"is no combiner: it holds no {COMBINER_NAME}", source=path, fix=_AGAIN) from error
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"is damaged: {error}", source=file, fix=_AGAIN) from error
-    except OSError as error:
-        raise ModelError(f"cannot be read: {error.strerror}", source=file) from error
-    version = content.get("format_version") if isinstance(content, dict) else None
-    if isinstance(version, int) and version > FORMAT_VERSION:
-        raise ModelError(
-            f"has format version {version}, this version of epinformer reads up to {FORMAT_VERSION}",
-            source=file,
-            fix="Upgrade epinformer",
-        )
-    try:
-        return Combiner.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise ModelError(
-            "is damaged: fields are missing, unknown or wrong",
-            source=file,
-            count=error.error_count(),
-            first=f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}",
-            fix=_AGAIN,
-        ) from error

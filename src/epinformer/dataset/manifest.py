@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from epinformer.errors import DatasetError
+from epinformer.jsonfile import read_record
 
 FORMAT_VERSION = 1
 MANIFEST_NAME = "dataset.json"
@@ -83,39 +84,18 @@ def read_manifest(folder: Path) -> Manifest:
     DatasetError
         The file is missing, damaged, incomplete, or of a newer format than this version reads.
     """
-    path = folder / MANIFEST_NAME
     try:
-        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+        return read_record(
+            folder / MANIFEST_NAME,
+            Manifest,
+            newest=FORMAT_VERSION,
+            error=DatasetError,
+            fix="Prepare the dataset again",
+            upgrade="Upgrade epinformer or prepare the dataset again",
+        )
     except FileNotFoundError as error:
         raise DatasetError(
             "is no dataset: dataset.json is missing", source=folder, fix="Make one with `epinformer prepare`"
         ) from error
-    except (ValueError, RecursionError) as error:
-        raise DatasetError(f"is damaged: {error}", source=path, fix="Prepare the dataset again") from error
-    except OSError as error:
-        raise DatasetError(f"cannot be read: {error.strerror}", source=path) from error
-    version = content.get("format_version") if isinstance(content, dict) else None
-    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise DatasetError("is damaged: it has no format_version", source=path, fix="Prepare the dataset again")
-    if version > FORMAT_VERSION:
-        raise DatasetError(
-            f"has format version {version}, this version of epinformer reads up to {FORMAT_VERSION}",
-            source=path,
-            fix="Upgrade epinformer or prepare the dataset again",
-        )
-    try:
-        return Manifest.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise DatasetError(
-            "is damaged: fields are missing or of the wrong type",
-            source=path,
-            count=error.error_count(),
-            first=f"{where}: {first['msg']}",
-            fix="Prepare the dataset again",
-        ) from error
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
+    except NotADirectoryError as error:
+        raise DatasetError(f"cannot be read: {error.strerror}", source=folder / MANIFEST_NAME) from error

@@ -7,10 +7,10 @@ import json
 import logging
 import os
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 from torch import Tensor
@@ -19,6 +19,7 @@ from epinformer import __version__
 from epinformer.dataset.folds import Fold, natural_order, paper_folds
 from epinformer.errors import ModelError, OutputError
 from epinformer.files import atomic_directory, sha256
+from epinformer.jsonfile import read_record
 from epinformer.model.activity import ActivityModel
 from epinformer.model.config import ModelConfig
 from epinformer.model.epinformer import EPInformer
@@ -320,34 +321,11 @@ def _file_name(file: str | Path) -> str:
 
 def _read_info(path: Path) -> ModelInfo:
     try:
-        content: Any = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ModelError("is missing", source=path, fix=_AGAIN) from error
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"is damaged: {error}", source=path, fix=_AGAIN) from error
-    except OSError as error:
-        raise ModelError(f"cannot be read: {error.strerror}", source=path) from error
-    version = content.get("format_version") if isinstance(content, dict) else None
-    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise ModelError("is damaged: it has no format_version", source=path, fix=_AGAIN)
-    if version > FORMAT_VERSION:
-        raise ModelError(
-            f"has format version {version}, this version of epinformer reads up to {FORMAT_VERSION}",
-            source=path,
-            fix="Upgrade epinformer",
+        return read_record(
+            path, ModelInfo, newest=FORMAT_VERSION, error=ModelError, fix=_AGAIN, upgrade="Upgrade epinformer"
         )
-    try:
-        return ModelInfo.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ModelError(
-            "is damaged: fields are missing, unknown or of the wrong type",
-            source=path,
-            count=error.error_count(),
-            first=f"{where}: {first['msg']}",
-            fix=_AGAIN,
-        ) from error
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ModelError("is missing", source=path, fix=_AGAIN) from error
 
 
 def _read_weights(path: Path, expected_hash: str | None) -> dict[str, Tensor]:

@@ -17,7 +17,7 @@ from epinformer.errors import InputError
 from epinformer.files import refuse_output
 from epinformer.half_life import HALF_LIFE_FEATURES
 from epinformer.inputs.genome import Genome, open_genome
-from epinformer.prepare.check import check, require_sound, silent_readers
+from epinformer.prepare.check import check, require_sound
 from epinformer.prepare.element_regions import Regions, element_regions
 from epinformer.prepare.element_signals import with_signals
 from epinformer.prepare.encoder_windows import encoder_windows, window_stream
@@ -70,18 +70,18 @@ def prepare(
     filters = Filters()
     share.step(0.05)
     gene_input = gene_list(config)
-    with silent_readers():
-        checked = check(config, gene_input)
+    checked = check(config, gene_input, read_again=True)
     require_sound(checked)
+    counted = checked.counted()
     share.step(0.1)
     inputs = input_files(config, share)
     with contextlib.ExitStack() as stack:
         genome = _opened(config, stack)
         lengths = known_lengths(config, genome, gene_input.table["chrom"].unique())
         share.step(0.1)
-        regions = element_regions(config, gene_input.table, lengths, filters, share)
+        regions = element_regions(config, gene_input.table, lengths, counted, filters, share)
         share.step(0.25 if config.genome else 0.6)
-        genes, elements, words = with_signals(config, gene_input, regions, lengths, share)
+        genes, elements, words = with_signals(config, gene_input, regions, lengths, counted, share)
         tss = genes[["chrom", "tss"]]
         genes, more = add_half_life(genes, config, gene_input.annotation, genome, filters)
         words |= more

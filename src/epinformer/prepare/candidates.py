@@ -13,14 +13,9 @@ import pandas as pd
 from epinformer.errors import InputError
 from epinformer.inputs.regions import LAST_POSITION, refuse
 from epinformer.prepare.steps import Filters
+from epinformer.settings import FLANK, STRONGEST
 
 logger = logging.getLogger(__name__)
-
-STRONGEST = 150_000
-"""How many merged peaks the ABC model keeps."""
-
-FLANK = 250
-"""How far a candidate reaches on both sides of a summit, in bp, in the ABC model."""
 
 # Chromosomes are laid out one after the other on one line, farther apart than any is long.
 _SPACING = 2**32

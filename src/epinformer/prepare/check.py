@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +12,7 @@ import pandas as pd
 from epinformer.assemblies import assembly_lengths, assembly_of, same_assembly
 from epinformer.config import PrepareConfig
 from epinformer.errors import InputError
-from epinformer.inputs.chromosomes import other_style, reconciled
+from epinformer.inputs.chromosomes import other_style
 from epinformer.inputs.gene_names import bare_ids
 from epinformer.inputs.regions import region_names
 from epinformer.prepare.candidates import overlapping
@@ -48,8 +47,13 @@ class Check(NamedTuple):
     problems: list[str]
     remarks: list[str]
 
+    def counted(self) -> dict[Path, pd.DataFrame]:
+        """File -> table (chrom, start, end, count), in the style of the gene table, of the signals' counted tables."""
+        tables = {item.path: item.regions for item in self.inputs if item.regions is not None}
+        return {path: table for path, table in tables.items() if "count" in table}
 
-def check(config: PrepareConfig, genes: Genes | None = None) -> Check:
+
+def check(config: PrepareConfig, genes: Genes | None = None, *, read_again: bool = False) -> Check:
     """Open every input and compare assemblies, chromosome names, positions and gene ids.
 
     Parameters
@@ -58,6 +62,8 @@ def check(config: PrepareConfig, genes: Genes | None = None) -> Check:
         What `prepare` is to read.
     genes
         Its gene list, if that has been read.
+    read_again
+        Whether the files, but for counted tables, will be read once more, so that the log need not speak of them now.
 
     Raises
     ------
@@ -66,7 +72,7 @@ def check(config: PrepareConfig, genes: Genes | None = None) -> Check:
     """
     require_files(config)
     genes = gene_list(config) if genes is None else genes
-    found = [_in_style(item, genes) for item in opened_inputs(config, genes)]
+    found = list(opened_inputs(config, genes, read_again=read_again))
     problems = [item.what for item in found if item.failed]
     remarks: list[str] = []
     known = _agreed_lengths(config, found, problems)
@@ -79,18 +85,6 @@ def check(config: PrepareConfig, genes: Genes | None = None) -> Check:
     return Check(found, overlaps, problems, remarks)
 
 
-@contextlib.contextmanager
-def silent_readers() -> Iterator[None]:
-    """Keep what readers say of their files out of the log: they will be read, and say it, again."""
-    log = logging.getLogger("epinformer.inputs")
-    level = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        log.setLevel(level)
-
-
 def require_sound(result: Check) -> None:
     """Log what was remarked, and raise InputError if there are problems; all of them are listed."""
     for remark in result.remarks:
@@ -100,22 +94,6 @@ def require_sound(result: Check) -> None:
     if result.problems:
         listed = "".join(f"\n  - {problem}" for problem in result.problems)
         raise InputError(f"{len(result.problems)} things are wrong with the inputs:{listed}\nMend all of them")
-
-
-def _in_style(item: Opened, genes: Genes) -> Opened:
-    """An input with its chromosome names in the style of the gene table; two styles in one file make it fail."""
-    reference = genes.table["chrom"].unique()
-    try:
-        if item.regions is not None:
-            names = reconciled(item.regions["chrom"].unique(), reference, item.path)
-            regions = item.regions.assign(chrom=item.regions["chrom"].map(names).astype("str"))
-            item = item._replace(regions=regions)
-        if item.lengths is not None:
-            names = reconciled(item.lengths, reference, item.path)
-            item = item._replace(lengths={names[chrom]: length for chrom, length in item.lengths.items()})
-    except InputError as error:
-        return Opened(item.setting, item.path, str(error), failed=True)
-    return item
 
 
 def _agreed_lengths(config: PrepareConfig, found: list[Opened], problems: list[str]) -> dict[str, int]:

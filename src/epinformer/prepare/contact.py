@@ -17,13 +17,10 @@ from epinformer.inputs.chromosomes import reconciled
 from epinformer.inputs.contact_maps import NONE, ContactMap, open_contact_map
 from epinformer.prepare.elements import midpoints
 from epinformer.prepare.pairs import rows_by_chromosome
-from epinformer.settings import ContactConfig
+from epinformer.settings import POWERLAW_GAMMA, POWERLAW_SCALE, ContactConfig
 
 logger = logging.getLogger(__name__)
 
-# Fit of K562 Hi-C against distance in the ABC model's pipeline, release 1.0 (hic_gamma and hic_scale of its K562 run).
-POWERLAW_GAMMA = 1.024238616787792
-POWERLAW_SCALE = 5.9594510043736655
 # Below this many bp the contact is taken as constant.
 POWERLAW_FLOOR = 5_000
 

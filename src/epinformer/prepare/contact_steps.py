@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
 import numpy as np
 
 from epinformer.inputs.contact_maps import ContactMap
-from epinformer.prepare.contact import ContactSource, MapContacts, open_contacts
+from epinformer.prepare.contact import ContactSource, MapContacts
 from epinformer.settings import AbcConfig, ContactConfig
 
 
@@ -71,25 +67,16 @@ class AbcContacts(MapContacts):
         return self._row_sums[name]
 
 
-@contextlib.contextmanager
-def open_abc_contacts(
-    settings: ContactConfig, abc: AbcConfig, path_of: Callable[[str], Path]
-) -> Iterator[ContactSource]:
-    """Open what settings name for the ABC score: a map in the steps of `AbcContacts`, tables of bins as they are.
+def abc_source(source: MapContacts, settings: ContactConfig, abc: AbcConfig) -> ContactSource:
+    """Contact for the ABC score: a map's in the steps of `AbcContacts`, that of tables of bins as it is.
 
     Parameters
     ----------
+    source
+        As `open_contacts` yields it.
     settings
-        With `map`, `bedpe` or `average`. The latter two are finished contacts to the ABC pipeline, too.
+        What it was opened with. `bedpe` and `average` are finished contacts to the ABC pipeline, too.
     abc
-        The steps, and `window`, the farthest that is asked for.
-    path_of
-        Where a file named in the settings lies.
-
-    Raises
-    ------
-    InputError
-        As `open_contacts`.
+        The steps.
     """
-    with open_contacts(settings, path_of, abc.window) as source:
-        yield AbcContacts(source.map, abc) if settings.map is not None else source
+    return AbcContacts(source.map, abc) if settings.map is not None else source

@@ -16,7 +16,7 @@ from epinformer.errors import InputError
 from epinformer.inputs.chromosomes import in_style
 from epinformer.inputs.peaks import read_peaks
 from epinformer.inputs.reads import read_format
-from epinformer.inputs.regions import read_counts, read_regions, refuse
+from epinformer.inputs.regions import read_regions, refuse
 from epinformer.prepare.candidates import candidate_regions, overlapping
 from epinformer.prepare.macs import call_peaks
 from epinformer.prepare.signals import mean_of, measured
@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 
 # Assemblies whose size MACS knows by a name of its own.
 _MACS_SIZES = {"hg": "hs", "grch": "hs", "mm": "mm", "grcm": "mm"}
+PROMOTER_FLANK = 500
+"""The window of a gene's promoter signals is its TSS ± this many bp; elements that it overlaps are promoters."""
+
 # Of the bases of a genome, so many can be mapped to; what MACS wants is that number.
 _MAPPABLE = 0.9
 
@@ -50,7 +53,12 @@ class Regions(NamedTuple):
 
 
 def element_regions(
-    config: PrepareConfig, genes: pd.DataFrame, lengths: Mapping[str, int], filters: Filters, share: Share
+    config: PrepareConfig,
+    genes: pd.DataFrame,
+    lengths: Mapping[str, int],
+    counted: Mapping[Path, pd.DataFrame],
+    filters: Filters,
+    share: Share,
 ) -> Regions:
     """Read or make the regions that the configuration asks for.
 
@@ -62,6 +70,8 @@ def element_regions(
         chrom and tss of all genes; the former's style is kept.
     lengths
         Chromosome -> bp, empty if unknown.
+    counted
+        The signals' counted tables (`prepare.check.Check.counted`).
     filters, share
         Record of what is dropped, and progress (one step).
 
@@ -70,7 +80,7 @@ def element_regions(
     InputError
         A file cannot be read, has other chromosomes than the genes, or no program to call peaks is there.
     """
-    regions = _candidates(config, genes, lengths, filters, share)
+    regions = _candidates(config, genes, lengths, counted, filters, share)
     if config.elements is None or config.elements.tested is None:
         return regions
     path = config.path(config.elements.tested)
@@ -90,12 +100,16 @@ def element_regions(
 
 
 def _candidates(
-    config: PrepareConfig, genes: pd.DataFrame, lengths: Mapping[str, int], filters: Filters, share: Share
+    config: PrepareConfig,
+    genes: pd.DataFrame,
+    lengths: Mapping[str, int],
+    counted: Mapping[Path, pd.DataFrame],
+    filters: Filters,
+    share: Share,
 ) -> Regions:
     path = _table_path(config)
     if path is not None:
-        counted = config.elements is None
-        table = in_style(read_counts(path) if counted else read_regions(path), genes, path)
+        table = counted[path] if config.elements is None else in_style(read_regions(path), genes, path)
         _check_chromosomes(table, genes, path, config)
         return Regions(table, path, "intervals as given")
     settings = config.elements or ElementsConfig()

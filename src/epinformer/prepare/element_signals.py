@@ -5,17 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from epinformer.config import PrepareConfig
-from epinformer.inputs.chromosomes import in_style
-from epinformer.inputs.regions import aligned_counts, read_counts, refuse
+from epinformer.inputs.regions import aligned_counts, refuse
 from epinformer.prepare.activity import activity, activity_signals, activity_words, promoter_counts, rpm
 from epinformer.prepare.candidates import element_classes
-from epinformer.prepare.element_regions import Regions, tss_windows
+from epinformer.prepare.element_regions import PROMOTER_FLANK, Regions, tss_windows
 from epinformer.prepare.elements import element_table
 from epinformer.prepare.genes import Genes
 from epinformer.prepare.quantiles import quantile_normalised, read_quantile_reference
@@ -24,9 +23,6 @@ from epinformer.prepare.steps import Share
 from epinformer.settings import CountedReplicate
 
 logger = logging.getLogger(__name__)
-
-PROMOTER_FLANK = 500
-"""The window of a gene's promoter signals is its TSS ± this many bp; elements that it overlaps are promoters."""
 
 
 class Signals(NamedTuple):
@@ -42,6 +38,7 @@ def with_signals(
     gene_input: Genes,
     regions: Regions,
     lengths: Mapping[str, int],
+    counted: Mapping[Path, pd.DataFrame],
     share: Share,
 ) -> Signals:
     """Measure every signal over the elements and over the genes' promoters.
@@ -56,6 +53,8 @@ def with_signals(
         The elements' intervals as given; signals and classes are of these, not of what long ones are cut to.
     lengths
         Chromosome -> bp, empty if unknown.
+    counted
+        The signals' counted tables (`prepare.check.Check.counted`).
     share
         Progress (one step).
 
@@ -75,7 +74,7 @@ def with_signals(
     windows = tss_windows(genes, PROMOTER_FLANK, lengths)
     # Windows around the TSS that are given are those that count.
     promoters = windows if bodies else genes[["chrom", "start", "end"]].reset_index(drop=True)
-    element_rpm, promoter_rpm, words = _measured(config, gene_input, regions, promoters, share)
+    element_rpm, promoter_rpm, words = _measured(config, gene_input, regions, promoters, counted, share)
     classes = element_classes(regions.table, windows, genes if bodies else genes.iloc[:0])
     words["class"] = f"promoter: overlaps TSS ± {PROMOTER_FLANK} of a gene" + (
         "; genic: overlaps a gene body; else intergenic" if bodies else "; else intergenic, gene bodies not being known"
@@ -114,7 +113,12 @@ def _normalised(
 
 
 def _measured(
-    config: PrepareConfig, gene_input: Genes, regions: Regions, promoters: pd.DataFrame, share: Share
+    config: PrepareConfig,
+    gene_input: Genes,
+    regions: Regions,
+    promoters: pd.DataFrame,
+    counted: Mapping[Path, pd.DataFrame],
+    share: Share,
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, str]]:
     """RPM of each signal over the elements and over the promoters, and how they were made."""
     raw = {
@@ -130,7 +134,7 @@ def _measured(
         left = iter(found[name])
         for replicate in replicates:
             if isinstance(replicate, CountedReplicate):
-                counts = _counts(config, gene_input, regions, replicate)
+                counts = _counts(config, gene_input, regions, counted, replicate)
                 total = f"{replicate.total_reads:,.10g} reads"
                 values = [rpm(items, replicate.total_reads) for items in counts]
             else:
@@ -144,19 +148,21 @@ def _measured(
 
 
 def _counts(
-    config: PrepareConfig, gene_input: Genes, regions: Regions, replicate: CountedReplicate
+    config: PrepareConfig,
+    gene_input: Genes,
+    regions: Regions,
+    counted: Mapping[Path, pd.DataFrame],
+    replicate: CountedReplicate,
 ) -> tuple[np.ndarray, np.ndarray]:
     """What an experiment's tables hold over the elements and over the promoters."""
-    genes = gene_input.table
-    path = config.path(replicate.elements)
-    same = path == regions.path and "count" in regions.table
-    counts = regions.table if same else in_style(read_counts(path), genes, path)
-    _refuse_total(counts, path, replicate)
-    elements = aligned_counts(counts, regions.table, path, regions.path)
-    path = config.path(replicate.promoters)
-    counts = in_style(read_counts(path), genes, path)
-    _refuse_total(counts, path, replicate)
-    return elements, promoter_counts(counts, genes, "strand" if gene_input.bodies else "center", path, gene_input.path)
+    path, promoters = config.path(replicate.elements), config.path(replicate.promoters)
+    for file in (path, promoters):
+        _refuse_total(counted[file], file, replicate)
+    tss: Literal["strand", "center"] = "strand" if gene_input.bodies else "center"
+    return (
+        aligned_counts(counted[path], regions.table, path, regions.path),
+        promoter_counts(counted[promoters], gene_input.table, tss, promoters, gene_input.path),
+    )
 
 
 def _refuse_total(counts: pd.DataFrame, path: Path, replicate: CountedReplicate) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
@@ -15,7 +17,7 @@ from epinformer.config import PrepareConfig
 from epinformer.errors import EpinformerError, InputError
 from epinformer.inputs.annotation import genes_of, read_annotation
 from epinformer.inputs.bin_pairs import open_average
-from epinformer.inputs.chromosomes import read_lengths
+from epinformer.inputs.chromosomes import in_style, read_lengths, reconciled
 from epinformer.inputs.contact_maps import open_contact_map
 from epinformer.inputs.contacts import pair_contact_columns
 from epinformer.inputs.expression import read_expression, read_symbols
@@ -26,7 +28,7 @@ from epinformer.inputs.reads import chromosome_lengths, read_barcodes, read_form
 from epinformer.inputs.regions import read_counts, read_regions
 from epinformer.inputs.textfile import open_text, told
 from epinformer.inputs.tracks import track_lengths
-from epinformer.prepare.element_regions import tss_windows
+from epinformer.prepare.element_regions import PROMOTER_FLANK, tss_windows
 from epinformer.prepare.genes import Genes
 from epinformer.prepare.quantiles import read_quantile_reference
 from epinformer.settings import CountedReplicate, ReadsReplicate, TrackReplicate
@@ -70,18 +72,46 @@ class Opened(NamedTuple):
 _Open = Callable[[Path], Opened]
 
 
-def opened_inputs(config: PrepareConfig, genes: Genes) -> Iterator[Opened]:
-    """Open the inputs one after the other, the gene table first; what cannot be read is told and not raised."""
+def opened_inputs(config: PrepareConfig, genes: Genes, *, read_again: bool) -> Iterator[Opened]:
+    """Open the inputs one after the other, the gene table first; what cannot be read is told and not raised.
+
+    Chromosomes are named in the style of the gene table. ``read_again``: all files but counted tables will be read, and
+    spoken of in the log, once more.
+    """
     table = genes.table
-    windows = tss_windows(table, 500, {})
+    windows = tss_windows(table, PROMOTER_FLANK, {})
     names = pd.Index(table["gene_name"]) if "gene_name" in table else None
     yield Opened("genes.table", genes.path, f"{len(table):,} genes", windows, None, pd.Index(table["gene_id"]), names)
     for setting, name, opens in _openers(config):
         path = config.path(name)
-        try:
-            yield opens(path)._replace(setting=setting, path=path)
-        except EpinformerError as error:
-            yield Opened(setting, path, str(error), failed=True)
+        with silent_readers() if read_again and opens is not _counts else contextlib.nullcontext():
+            try:
+                item = _in_style(opens(path)._replace(setting=setting, path=path), genes)
+            except EpinformerError as error:
+                item = Opened(setting, path, str(error), failed=True)
+        yield item
+
+
+@contextlib.contextmanager
+def silent_readers() -> Iterator[None]:
+    """Keep what readers say of their files out of the log."""
+    log = logging.getLogger("epinformer.inputs")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+
+
+def _in_style(item: Opened, genes: Genes) -> Opened:
+    """An input with its chromosome names in the style of the gene table."""
+    if item.regions is not None:
+        item = item._replace(regions=in_style(item.regions, genes.table, item.path))
+    if item.lengths is not None:
+        names = reconciled(item.lengths, genes.table["chrom"].unique(), item.path)
+        item = item._replace(lengths={names[chrom]: length for chrom, length in item.lengths.items()})
+    return item
 
 
 def _openers(config: PrepareConfig) -> Iterator[tuple[str, str, _Open]]:

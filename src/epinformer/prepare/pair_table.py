@@ -11,8 +11,15 @@ import pandas as pd
 from epinformer.config import PrepareConfig
 from epinformer.inputs.contacts import read_pair_contacts
 from epinformer.prepare.abc import abc_pairs, abc_sums
-from epinformer.prepare.contact import joined_contacts, map_contacts, open_contacts, powerlaw_contact
-from epinformer.prepare.contact_steps import open_abc_contacts
+from epinformer.prepare.contact import (
+    ContactSource,
+    MapContacts,
+    joined_contacts,
+    map_contacts,
+    open_contacts,
+    powerlaw_contact,
+)
+from epinformer.prepare.contact_steps import abc_source
 from epinformer.prepare.pairs import FARTHEST_TSS, make_pairs, other_tss_distances
 from epinformer.prepare.steps import Filters
 
@@ -76,17 +83,29 @@ def paired(
         "other_tss_distance": "bp from the element's midpoint to the nearest TSS of the gene table that is not the "
         f"gene's own, at most {FARTHEST_TSS:,}",
     }
-    words |= _add_contact(config, pairs, genes, elements)
-    pairs["powerlaw_contact"] = powerlaw_contact(
-        pairs["distance"].to_numpy(), gamma=config.abc.gamma, scale=config.abc.scale
-    )
-    words["powerlaw_contact"] = f"exp({config.abc.scale:.7f} - {config.abc.gamma:.7f} * ln(max(|distance|, 5000) + 1))"
-    words |= _add_abc(config, pairs, genes, candidates, rows)
+    with contextlib.ExitStack() as stack:
+        source = abc = None
+        if config.contact is not None and config.contact.is_map:
+            reach = max(config.abc.window, settings.max_distance)
+            source = stack.enter_context(open_contacts(config.contact, config.path, reach))
+            abc = abc_source(source, config.contact, config.abc)
+        words |= _add_contact(config, pairs, genes, elements, source)
+        pairs["powerlaw_contact"] = powerlaw_contact(
+            pairs["distance"].to_numpy(), gamma=config.abc.gamma, scale=config.abc.scale
+        )
+        words["powerlaw_contact"] = (
+            f"exp({config.abc.scale:.7f} - {config.abc.gamma:.7f} * ln(max(|distance|, 5000) + 1))"
+        )
+        words |= _add_abc(config, pairs, genes, candidates, rows, abc)
     return pairs, words
 
 
 def _add_contact(
-    config: PrepareConfig, pairs: pd.DataFrame, genes: pd.DataFrame, elements: pd.DataFrame
+    config: PrepareConfig,
+    pairs: pd.DataFrame,
+    genes: pd.DataFrame,
+    elements: pd.DataFrame,
+    source: MapContacts | None,
 ) -> dict[str, str]:
     """Add the column contact if the configuration has one, and tell how it was made."""
     settings = config.contact
@@ -101,36 +120,29 @@ def _add_contact(
         missing = settings.missing if isinstance(settings.missing, float) else None
         pairs["contact"] = joined_contacts(pairs, genes, elements, read_pair_contacts(path), missing, path)
         return {"contact": "column contact as given" + ("" if missing is None else f", {missing} where missing")}
+    if source is None:
+        return {}
     filled = "expected" if settings.missing is None else settings.missing
-    with open_contacts(settings, config.path, config.pairs.max_distance) as source:
-        pairs["contact"] = map_contacts(pairs, genes, elements, source, filled)
-        told = "the map's mean at that distance" if filled == "expected" else f"{filled}"
-        return {
-            "contact": f"{source.words}: between the bins of TSS and element midpoint; {told} where there are no data"
-        }
+    pairs["contact"] = map_contacts(pairs, genes, elements, source, filled)
+    told = "the map's mean at that distance" if filled == "expected" else f"{filled}"
+    return {"contact": f"{source.words}: between the bins of TSS and element midpoint; {told} where there are no data"}
 
 
 def _add_abc(
-    config: PrepareConfig, pairs: pd.DataFrame, genes: pd.DataFrame, candidates: pd.DataFrame, rows: np.ndarray
+    config: PrepareConfig,
+    pairs: pd.DataFrame,
+    genes: pd.DataFrame,
+    candidates: pd.DataFrame,
+    rows: np.ndarray,
+    source: ContactSource | None,
 ) -> dict[str, str]:
     """Add abc_contact, abc_score and self_promoter, and tell how they were made."""
     settings = config.abc
     activity = candidates["activity"].to_numpy(np.float64)
-    with contextlib.ExitStack() as stack:
-        source = None
-        if config.contact is not None and config.contact.is_map:
-            source = stack.enter_context(open_abc_contacts(config.contact, settings, config.path))
-        sums = abc_sums(genes, candidates, activity, source, settings)
-        scored = abc_pairs(
-            pairs.assign(element_index=rows[pairs["element_index"].to_numpy()]),
-            genes,
-            candidates,
-            activity,
-            sums,
-            source,
-            settings,
-        )
-        of = "power-law contact" if source is None else f"contact of {source.words}"
+    sums = abc_sums(genes, candidates, activity, source, settings)
+    pointing = pairs.assign(element_index=rows[pairs["element_index"].to_numpy()])
+    scored = abc_pairs(pointing, genes, candidates, activity, sums, source, settings)
+    of = "power-law contact" if source is None else f"contact of {source.words}"
     pairs["abc_contact"], pairs["abc_score"], pairs["self_promoter"] = scored
     scaled = " scaled by the power law of the reference," if settings.scale_powerlaw else ""
     steps = (
