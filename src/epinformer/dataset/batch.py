@@ -14,6 +14,7 @@ from epinformer.bases import NO_BASE, OTHER_BASE
 from epinformer.dataset.features import Feature
 from epinformer.dataset.store import SEQUENCE_NAME, Dataset
 from epinformer.errors import DatasetError, InputError
+from epinformer.ragged import ranges
 
 
 @dataclass(frozen=True)
@@ -268,12 +269,6 @@ def sequence_codes(dataset: Dataset, sequences: np.ndarray) -> tuple[Tensor, Ten
             fix="The file is damaged: prepare the dataset again",
         )
     return torch.from_numpy(taken), torch.from_numpy(lengths)
-
-
-def ranges(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Concatenate ``arange(start, start + count)`` over all pairs."""
-    before = np.cumsum(counts) - counts
-    return np.arange(int(counts.sum())) + np.repeat(starts - before, counts)
 
 
 def missing_features(dataset: Dataset, pair_features: Sequence[Feature], gene_features: Sequence[Feature]) -> list[str]:

@@ -18,6 +18,7 @@ from epinformer.errors import ConfigError, InputError
 from epinformer.inputs.chromosomes import reconciled
 from epinformer.inputs.gene_names import bare_ids
 from epinformer.inputs.links import Links
+from epinformer.prepare.overlaps import Intervals
 
 logger = logging.getLogger(__name__)
 
@@ -287,22 +288,17 @@ def _named(table: pd.DataFrame) -> str:
 def _overlaps(
     pairs: pd.DataFrame, tested_gene: NDArray[np.int64], table: pd.DataFrame, link_gene: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows of tested pairs and of links that overlap; the links are sorted by gene and start."""
-    start, end = table["start"].to_numpy(np.int64), table["end"].to_numpy(np.int64)
-    longest = int((end - start).max())
-    # Positions have 31 bits, so gene and position are one sorted number.
-    key = (link_gene << 32) + start
-    low, high = pairs["start"].to_numpy(np.int64), pairs["end"].to_numpy(np.int64)
-    gene = np.where(tested_gene >= 0, tested_gene, 1 << 30) << 32
-    first = np.searchsorted(key, gene + np.maximum(low - longest, 0), side="left")
-    last = np.searchsorted(key, gene + high, side="left")
-    count = np.maximum(last - first, 0)
-    tested = np.repeat(np.arange(len(pairs)), count)
-    link = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count) + np.repeat(first, count)
-    chroms, _ = pd.factorize(pd.concat([pairs["chrom"], table["chrom"]], ignore_index=True))
-    same = chroms[: len(pairs)][tested] == chroms[len(pairs) :][link]
-    overlap = same & (end[link] > low[tested]) & (start[link] < high[tested])
-    return tested[overlap], link[overlap]
+    """Rows of tested pairs, ascending, and of links of their genes that overlap them."""
+    chroms, names = pd.factorize(pd.concat([pairs["chrom"], table["chrom"]], ignore_index=True))
+    # Only what is of one gene and on one chromosome can overlap.
+    of_pairs, of_links = tested_gene * len(names) + chroms[: len(pairs)], link_gene * len(names) + chroms[len(pairs) :]
+    known = np.flatnonzero(tested_gene >= 0)
+    places = ["start", "end"]
+    tested, link = Intervals(table[places].assign(chrom=of_links)).overlapping(
+        pairs[places].assign(chrom=of_pairs).iloc[known]
+    )
+    order = np.argsort(tested, kind="stable")
+    return known[tested[order]], link[order]
 
 
 def _refuse_other_build(

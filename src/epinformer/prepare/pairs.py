@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from epinformer.prepare.elements import midpoints
+from epinformer.ragged import ranges
 
 FARTHEST_TSS = 1_000_000
 """The farthest that `other_tss_distances` tells, in bp."""
@@ -151,9 +152,7 @@ def neighbours(
         for first, last in _chunks(counts):
             count = counts[first:last]
             gene = np.repeat(rows[first:last], count)
-            starts = np.cumsum(count) - count
-            within = np.arange(len(gene)) - np.repeat(starts, count)
-            element = near[np.repeat(low[first:last], count) + within]
+            element = near[ranges(low[first:last], count)]
             yield gene, element, middle[element] - tss[gene]
 
 

@@ -15,9 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from epinformer.dataset.batch import Batch, ranges
+from epinformer.dataset.batch import Batch
 from epinformer.dataset.store import Dataset
 from epinformer.model.epinformer import EPInformer
+from epinformer.ragged import ranges
 
 # Rows that pass through the interaction at a time: few enough for the processor's cache, many enough to be worth it.
 CHUNK_ROWS = 8_192

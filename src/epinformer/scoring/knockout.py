@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from epinformer.dataset.batch import ranges
 from epinformer.dataset.store import Dataset
 from epinformer.errors import InputError
 from epinformer.model.checkpoint import LoadedModel
 from epinformer.model.epinformer import EPInformer
 from epinformer.model.hardware import Precision
+from epinformer.ragged import ranges
 from epinformer.scoring.assignment import Assignment, assigned
 from epinformer.scoring.changes import Changes, predict_changes
 from epinformer.scoring.checks import check_finite, require_elements

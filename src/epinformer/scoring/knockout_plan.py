@@ -9,12 +9,12 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from epinformer.dataset.batch import ranges
 from epinformer.dataset.store import Dataset
 from epinformer.errors import DatasetError, InputError
 from epinformer.prepare.elements import midpoints
+from epinformer.prepare.overlaps import Intervals
+from epinformer.ragged import ranges
 from epinformer.scoring.changes import Changes, removed_in_turn
-from epinformer.scoring.overlaps import Intervals
 from epinformer.scoring.replacement import Silence, cut_element, silenced_elements, with_elements
 from epinformer.scoring.selection import nearest
 

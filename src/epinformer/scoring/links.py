@@ -9,13 +9,13 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from epinformer.dataset.batch import ranges
 from epinformer.dataset.store import Dataset
 from epinformer.errors import DatasetError, InputError
 from epinformer.model.checkpoint import LoadedModel
 from epinformer.model.hardware import Precision
 from epinformer.prepare.contact import powerlaw_contact
 from epinformer.prepare.pairs import neighbours
+from epinformer.ragged import ranges
 from epinformer.scoring.assignment import assigned
 from epinformer.scoring.checks import require_elements
 from epinformer.scoring.pair_scores import MeanScores, mean_scores

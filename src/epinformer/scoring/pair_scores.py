@@ -11,10 +11,11 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from epinformer.dataset.batch import Batch, ranges
+from epinformer.dataset.batch import Batch
 from epinformer.dataset.store import Dataset
 from epinformer.model.checkpoint import LoadedModel
 from epinformer.model.epinformer import Embeddings, EPInformer
+from epinformer.ragged import ranges
 from epinformer.scoring.assignment import Assignment
 from epinformer.scoring.changes import predict_changes
 from epinformer.scoring.checks import check_finite

@@ -11,7 +11,7 @@ from epinformer.bases import encode
 from epinformer.dataset.store import SEQUENCE_LENGTH, Dataset
 from epinformer.errors import DatasetError
 from epinformer.inputs.genome import Genome
-from epinformer.scoring.overlaps import Intervals
+from epinformer.prepare.overlaps import Intervals
 
 SCORED = "scored"
 NO_ELEMENT = "no element"

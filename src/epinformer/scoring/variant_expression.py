@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from epinformer.dataset.batch import Batch, ranges
+from epinformer.dataset.batch import Batch
 from epinformer.dataset.features import Feature
 from epinformer.dataset.store import Dataset
 from epinformer.errors import ModelError
 from epinformer.model.checkpoint import LoadedModel
 from epinformer.model.epinformer import Embeddings, EPInformer
+from epinformer.ragged import ranges
 from epinformer.scoring.assignment import Assignment
 from epinformer.scoring.changes import predict_changes
 from epinformer.scoring.checks import check_finite

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from epinformer.dataset.batch import ranges
 from epinformer.dataset.store import Dataset
+from epinformer.ragged import ranges
 from epinformer.scoring.variant_activity import Activities
 from epinformer.scoring.variant_alleles import NO_ELEMENT, NO_GENE, NOT_HELD_OUT, SCORED, Located
 from epinformer.scoring.variant_expression import Expressions, Items

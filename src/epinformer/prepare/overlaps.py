@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from epinformer.dataset.batch import ranges
 from epinformer.prepare.pairs import rows_by_chromosome
+from epinformer.ragged import ranges
 
 
 class Intervals:
