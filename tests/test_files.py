@@ -168,6 +168,7 @@ import resource, sys
 import numpy as np
 from pathlib import Path
 from epinformer.files import atomic_file
+sys.dont_write_bytecode = True  # the limit would cut compiled modules, too, and leave them so
 resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
 with atomic_file(sys.argv[1]) as t:
     {write}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import fnmatch
 import hashlib
 import itertools
 import os
@@ -23,7 +24,8 @@ _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _REFUSED = frozenset(
     {errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ENOENT, errno.ENAMETOOLONG}
 )
-# What our directories hold, by the file that marks them: all else in one is the user's, and is never deleted.
+# What our directories hold (names, or patterns of names), by the file that marks them: all else in one is the user's,
+# and is never deleted.
 _CONTENTS = {
     "dataset.json": frozenset(
         {
@@ -60,8 +62,26 @@ _CONTENTS = {
             *("truth/motifs.meme", "truth/variants.tsv"),
         }
     ),
+    "explain.json": frozenset(
+        {
+            *("explain.json", "attributions.h5", "attributions.bw", "regions.tsv", "tiles.tsv"),
+            *("figures/[0-9][0-9][0-9][0-9]*_*.png", "figures/[0-9][0-9][0-9][0-9]*_*.pdf"),
+        }
+    ),
+    "motifs.json": frozenset(
+        {
+            *("motifs.json", "motifs.html", "motifs.tsv", "matches.tsv", "hits.bed", "seqlets.bed", "enrichment.tsv"),
+            *("patterns.meme", "modisco.h5", "logos/pos_[0-9]*.png", "logos/neg_[0-9]*.png"),
+            *(
+                f"figures/{name}.{suffix}"
+                for name in ("motifs", "enrichment", "[0-9][0-9][0-9][0-9]*_*")
+                for suffix in ("png", "pdf")
+            ),
+        }
+    ),
 }
 _HASHED_BYTES = 1 << 18
+_PROBE = bytes(1 << 20)
 # Process ids come again, and threads share one: this run and the call are in the name of a temporary, too.
 _RUN = uuid.uuid4().hex[:8]
 _CALLS = itertools.count()
@@ -201,6 +221,24 @@ def locked(path: str | Path, *, patience: float = 10.0) -> Iterator[None]:
         yield
 
 
+def write_failure(path: Path) -> OSError:
+    """The system's reason why ``path`` cannot be written, found by writing another file beside it.
+
+    For libraries that say that they failed, but not why.
+    """
+    probe = path.with_name(f"{path.name}.probe")
+    try:
+        with probe.open("wb") as handle:
+            handle.write(_PROBE)
+            handle.flush()
+            os.fsync(handle.fileno())
+    except OSError as error:
+        return error
+    finally:
+        probe.unlink(missing_ok=True)
+    return OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+
+
 def _check_replaceable(path: Path, overwrite: bool, marker: str | tuple[str, ...]) -> None:
     """Refuse to put a directory where something stands that we may not delete."""
     if not os.path.lexists(path):
@@ -224,7 +262,11 @@ def _check_replaceable(path: Path, overwrite: bool, marker: str | tuple[str, ...
             fix="Name another output, or remove the folder yourself",
         )
     ours = frozenset[str]().union(*(_CONTENTS.get(name, {name}) for name in present))
-    strangers = sorted(name for name, is_file in entries.items() if name not in ours or not is_file)
+    strangers = sorted(
+        name
+        for name, is_file in entries.items()
+        if not is_file or not any(fnmatch.fnmatchcase(name, pattern) for pattern in ours)
+    )
     if strangers:
         raise OutputError(
             "is not overwritten: it also holds what this program did not write",

@@ -12,7 +12,6 @@ import pytest
 import yaml
 
 from epinformer.bases import encode
-from epinformer.simulation import tracks
 from epinformer.simulation.tracks import _bin
 
 EXPERIMENTS = ("dnase", "h3k27ac.rep1", "h3k27ac.rep2")
@@ -97,17 +96,3 @@ def test_the_bigwig_is_coverage_in_reads_per_million(folder: Path, name: str) ->
                 expected = [depth[i : i + 50].mean() for i in range(0, len(depth), 50)]
                 values = track.values(chrom, start, end, fillna=0)
                 assert values[::50] == pytest.approx(expected, rel=1e-5, abs=1e-9)
-
-
-def test_a_track_that_was_not_finished_is_noticed(folder: Path, tmp_path: Path) -> None:
-    whole = (folder / "dnase.bw").read_bytes()
-    with pybigtools.open(str(folder / "dnase.bw")) as reader:
-        covered = reader.info()["summary"]["basesCovered"]
-    (tmp_path / "a.bw").write_bytes(whole)
-    tracks._refuse_incomplete(tmp_path / "a.bw", covered)
-    with pytest.raises(OSError, match="Input/output error"):
-        tracks._refuse_incomplete(tmp_path / "a.bw", covered + 50)
-    (tmp_path / "a.bw").write_bytes(bytes(64))
-    with pytest.raises(OSError, match="Input/output error"):
-        tracks._refuse_incomplete(tmp_path / "a.bw", covered)
-    assert [path.name for path in tmp_path.iterdir()] == ["a.bw"]

@@ -9,7 +9,8 @@ import numpy as np
 import pysam
 import pytest
 
-from epinformer.simulation.writing import BlockedGzip, explained, reason
+from epinformer.files import write_failure
+from epinformer.simulation.writing import BlockedGzip, explained
 
 
 @pytest.mark.parametrize("size", [0, 1, 0xFF00, 0xFF00 + 1, 1_000_000])
@@ -58,4 +59,4 @@ def test_a_failure_without_a_number_gets_the_systems(
 
 
 def test_the_reason_of_a_folder_that_is_gone(tmp_path: Path) -> None:
-    assert reason(tmp_path / "no" / "a").errno == errno.ENOENT
+    assert write_failure(tmp_path / "no" / "a").errno == errno.ENOENT

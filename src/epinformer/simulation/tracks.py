@@ -9,14 +9,14 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import pybigtools
 import pysam
 
 from epinformer.bases import encode
+from epinformer.bigwig import write_bigwig_file
 from epinformer.simulation.layout import World
 from epinformer.simulation.model import READ_LENGTH
 from epinformer.simulation.signals import Placed, Reads, count_overlapping, place_reads
-from epinformer.simulation.writing import BlockedGzip, explained, reason
+from epinformer.simulation.writing import BlockedGzip, explained
 
 TRACK_BIN = 50
 """bp of a bigWig interval."""
@@ -79,58 +79,24 @@ def write_experiment(
     promoters = promoter_windows(world.genes)
     counts = Counts(np.zeros(len(world.elements), np.int64), np.zeros(len(world.genes), np.int64), reads.total)
     alignments = folder / f"{name}.bam"
-    track = folder / f"{name}.bw"
-    covered = 0
-    failed: list[BaseException] = []
 
     def intervals() -> Iterator[tuple[str, int, int, float]]:
-        nonlocal covered
-        # The bigWig writer asks for these, and hides what goes wrong in between.
-        try:
-            with (
-                _BamWriter(alignments, world.lengths, name) as bam,
-                pysam.FastaFile(str(folder / "genome.fa")) as fasta,
-            ):
-                for placed in place_reads(world, anchors, reads, seed):
-                    bam.write(placed, encode(fasta.fetch(placed.chrom).encode()))
-                    for table, values in ((world.elements, counts.elements), (promoters, counts.promoters)):
-                        here = (table["chrom"] == placed.chrom).to_numpy()
-                        values[here] = count_overlapping(placed.starts, table[here])
-                    for interval in _coverage(placed, world.lengths[placed.chrom], reads.total):
-                        covered += interval[2] - interval[1]
-                        yield interval
-                    report()
-        except GeneratorExit:
-            covered = -1  # nobody wanted the rest
-            raise
-        except BaseException as error:
-            failed.append(error)
+        with (
+            _BamWriter(alignments, world.lengths, name) as bam,
+            pysam.FastaFile(str(folder / "genome.fa")) as fasta,
+        ):
+            for placed in place_reads(world, anchors, reads, seed):
+                bam.write(placed, encode(fasta.fetch(placed.chrom).encode()))
+                for table, values in ((world.elements, counts.elements), (promoters, counts.promoters)):
+                    here = (table["chrom"] == placed.chrom).to_numpy()
+                    values[here] = count_overlapping(placed.starts, table[here])
+                yield from _coverage(placed, world.lengths[placed.chrom], reads.total)
+                report()
 
-    try:
-        pybigtools.open(str(track), "w").write(world.lengths, intervals())
-    except BaseException as error:
-        # Its threads may panic over a full disk, which is no Exception.
-        if not failed and type(error).__name__ == "PanicException":
-            raise reason(track) from error
-        if not failed:
-            raise
-    if failed:
-        raise failed[0]
-    _refuse_incomplete(track, covered)
+    write_bigwig_file(folder / f"{name}.bw", world.lengths, intervals())
     with explained(alignments):
         pysam.index(str(alignments))
     return counts
-
-
-def _refuse_incomplete(track: Path, covered: int) -> None:
-    """Raise OSError if a bigWig does not have all that it was given: its writer only prints when a disk is full."""
-    try:
-        with pybigtools.open(str(track)) as reader:
-            found = reader.info()["summary"]["basesCovered"]
-    except (OSError, ValueError, KeyError, pybigtools.BBIReadError) as error:
-        raise reason(track) from error
-    if found != covered:
-        raise reason(track)
 
 
 def promoter_windows(genes: pd.DataFrame) -> pd.DataFrame:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import os
 import struct
 import zlib
 from collections.abc import Iterator
@@ -13,11 +11,12 @@ from types import TracebackType
 
 import pysam
 
+from epinformer.files import write_failure
+
 # Bytes that go into a block, as other writers have it: the compressed block stays below 64 kB in any case.
 _BLOCK = 0xFF00
 # Three times as fast as the usual 6, for a sixth more space.
 _LEVEL = 1
-_PROBE = bytes(1 << 20)
 _END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 
 
@@ -35,22 +34,7 @@ def explained(path: Path) -> Iterator[None]:
     except (OSError, pysam.SamtoolsError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise reason(path) from error
-
-
-def reason(path: Path) -> OSError:
-    """The system's reason why ``path`` cannot be written, found by writing another file beside it."""
-    probe = path.with_name(f"{path.name}.probe")
-    try:
-        with probe.open("wb") as handle:
-            handle.write(_PROBE)
-            handle.flush()
-            os.fsync(handle.fileno())
-    except OSError as error:
-        return error
-    finally:
-        probe.unlink(missing_ok=True)
-    return OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+        raise write_failure(path) from error
 
 
 class BlockedGzip:
