@@ -60,7 +60,8 @@ class SequenceEncoder(nn.Module):
         self.blocks = nn.ModuleList(ResidualBlock(a, b) for a, b in itertools.pairwise(widths))
         self.channels = widths[-1]
 
-    def _blocks(self) -> list[ResidualBlock]:
+    def residual_blocks(self) -> list[ResidualBlock]:
+        """The four blocks, in the order in which a sequence passes them."""
         return [cast(ResidualBlock, block) for block in self.blocks]
 
     def forward(self, codes: Tensor, lengths: Tensor, *, dtype: torch.dtype = torch.float32) -> Iterator[Encoded]:
@@ -84,12 +85,12 @@ class SequenceEncoder(nn.Module):
         windows = lay_out(codes, lengths, self.sequence_length, self.stem.kernel_size[0])
         edges = windows.offset.tolist()
         count = len(lengths)
-        if any(block.norm.training for block in self._blocks()):
-            row = encode_row(self.stem, self._blocks(), windows, edges, dtype)
+        if any(block.norm.training for block in self.residual_blocks()):
+            row = encode_row(self.stem, self.residual_blocks(), windows, edges, dtype)
             empty = row[edges[count] : edges[count] + self.positions]
             yield self._placed(windows, 0, count + 1, row, empty)
             return
-        table = self._kmer_table(windows.distinct, dtype)
+        table = self.kmer_table(windows.distinct, dtype)
         empty = self._tower(windows, edges[count:], table)[: self.positions]
         bases = RUN_BASES_CUDA if codes.is_cuda else RUN_BASES
         for begin, end in runs(edges[: count + 1], bases):
@@ -103,7 +104,7 @@ class SequenceEncoder(nn.Module):
         tower = tower.index_copy(0, sequence * self.positions + position, row[source])
         return Encoded(begin, end, tower.view(end - begin, self.positions, self.channels))
 
-    def _kmer_table(self, distinct: Tensor, dtype: torch.dtype) -> Tensor:
+    def kmer_table(self, distinct: Tensor, dtype: torch.dtype) -> Tensor:
         """(3 U, channels): what each distinct k-mer adds to the first block's convolution through each of its taps.
 
         Row ``3 u + t`` is tap t's weights times the stem's output at k-mer u; the middle tap also carries the bias.
@@ -113,7 +114,7 @@ class SequenceEncoder(nn.Module):
         assert self.stem.bias is not None
         stem = torch.addmm(self.stem.bias, kmer_one_hot(distinct, kernel).to(stem_weight), stem_weight)
 
-        weight, bias = folded_conv(self._blocks()[0].conv, self._blocks()[0].norm)
+        weight, bias = folded_conv(self.residual_blocks()[0].conv, self.residual_blocks()[0].norm)
         table = functional.elu(stem, inplace=True) @ weight.permute(1, 2, 0).flatten(1)
         taps = table.view(len(distinct), 3, -1)
         taps[:, 1] += bias
@@ -129,7 +130,7 @@ class SequenceEncoder(nn.Module):
         kmers = [windows.kmers[bases.start + tap : bases.stop + tap] * 3 + tap for tap in range(3)]
         bags = torch.arange(0, 3 * (bases.stop - bases.start), 3, dtype=torch.int32, device=table.device)
         row = functional.embedding_bag(torch.stack(kmers, 1).flatten(), table, bags, mode="sum")
-        for index, block in enumerate(self._blocks()):
+        for index, block in enumerate(self.residual_blocks()):
             if index > 0:
                 row.view(last - first, -1, row.shape[-1]).index_fill_(0, separators, 0)
                 weight, bias = folded_conv(block.conv, block.norm)

@@ -88,17 +88,28 @@ def lay_out(codes: Tensor, lengths: Tensor, sequence_length: int, kernel: int) -
     row[left + torch.arange(codes.numel(), device=device) + torch.repeat_interleave(shift, lengths)] = codes
 
     kmers = torch.zeros(total + 2, dtype=torch.int32, device=device)
-    inner = kmers[1:-1]
-    for step in range(kernel):
-        inner.mul_(CODES).add_(row[step : step + total])
-    inner.add_(1)
+    kmers[1:-1] = kmer_numbers(row, kernel)
     separators = offset[1:] - 1
-    inner.view(-1, STRIDE).index_fill_(0, separators, 0)
+    kmers[1:-1].view(-1, STRIDE).index_fill_(0, separators, 0)
 
     present = torch.zeros(CODES**kernel + 1, dtype=torch.bool, device=device)
     present[kmers] = True
-    rank = torch.cumsum(present, 0, dtype=torch.int32) - 1
-    return Windows(rank[kmers], present.nonzero().squeeze(1), first, size, offset)
+    rank, distinct = ranked(present)
+    return Windows(rank[kmers], distinct, first, size, offset)
+
+
+def kmer_numbers(row: Tensor, kernel: int) -> Tensor:
+    """(n, ...) int32: k-mers along the first axis of base codes (n + kernel - 1, ...), as numbers in base 6 from 1."""
+    total = row.shape[0] - kernel + 1
+    numbers = torch.zeros((total, *row.shape[1:]), dtype=torch.int32, device=row.device)
+    for step in range(kernel):
+        numbers.mul_(CODES).add_(row[step : step + total])
+    return numbers.add_(1)
+
+
+def ranked(present: Tensor) -> tuple[Tensor, Tensor]:
+    """For every k-mer number its rank (int32) among those marked in a bool tensor, and their numbers (U,) int64."""
+    return torch.cumsum(present, 0, dtype=torch.int32) - 1, present.nonzero().squeeze(1)
 
 
 def _spans(lengths: Tensor, sequence_length: int) -> tuple[Tensor, Tensor]:

@@ -81,7 +81,7 @@ def in_parts(batch: Batch, place: torch.device) -> Iterator[Batch]:
 
 
 @contextmanager
-def evaluating(network: EPInformer, device: torch.device) -> Iterator[None]:
+def evaluating(network: torch.nn.Module, device: torch.device) -> Iterator[None]:
     """Put the network on ``device`` in evaluation mode with exact convolutions, and afterwards all back as it was.
 
     Raises

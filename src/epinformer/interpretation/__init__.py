@@ -1,0 +1,1 @@
+"""What a model read: attributions of bases, and the motifs behind them."""
