@@ -19,7 +19,7 @@ help:
 .venv/.stamp: pyproject.toml constraints.txt
 	@$(PYTHON) -c $(SPEAK_UP)
 	$(PYTHON) -m venv --clear .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,interpret]'
 	@touch $@
 
 demo: .venv/.stamp
