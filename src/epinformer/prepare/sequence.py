@@ -90,7 +90,14 @@ def refuse_outside(
 
 
 def refuse_uncovered(
-    what: str, names: pd.Series, chroms: pd.Series, inside: np.ndarray, genome: Genome, path: Path
+    what: str,
+    names: pd.Series,
+    chroms: pd.Series,
+    inside: np.ndarray,
+    genome: Genome,
+    path: Path,
+    *,
+    fix: str = "Use a genome of the same assembly, or drop what lies outside with `genome: {outside: drop}`",
 ) -> None:
     """Raise InputError unless all are inside the genome, naming the first that is not and what the genome has there."""
     if inside.all():
@@ -109,7 +116,7 @@ def refuse_uncovered(
         source=path,
         count=int((~inside).sum()),
         first=f"{names.iloc[row]}, but {reason}",
-        fix="Use a genome of the same assembly, or drop what lies outside with `genome: {outside: drop}`",
+        fix=fix,
     )
 
 
