@@ -111,5 +111,6 @@ def assigned(
     place = named_device(device)
     dtype = arithmetic(precision, place)
     held_out = held_out_genes(models, dataset, indices)
-    masks = by_held_out(held_out, models, dataset, indices, allow_leakage=allow_leakage)
+    chosen = dataset.genes.iloc[indices]
+    masks = by_held_out(held_out, models, list(chosen["gene_id"]), list(chosen["chrom"]), allow_leakage=allow_leakage)
     return Assignment(models, dataset, indices, masks, held_out, target, place, dtype)

@@ -43,21 +43,37 @@ def held_out_chroms(models: Sequence[LoadedModel], chroms: Iterable[str]) -> lis
 def by_held_out(
     held_out: Sequence[np.ndarray | None],
     models: Sequence[LoadedModel],
-    dataset: Dataset,
-    genes: np.ndarray,
+    names: Sequence[str],
+    chroms: Sequence[str],
     *,
+    what: str = "genes",
+    choose: str = "Name the genes to predict with --genes",
     allow_leakage: bool,
 ) -> list[np.ndarray]:
-    """Which genes (g,) each model predicts: those that it held out, and with ``allow_leakage`` those that none did.
+    """Which of n genes (or other places) each model predicts: those that it held out.
 
-    A model that does not say what it was trained on predicts all genes, and the log says so.
+    With ``allow_leakage`` also those that none did. A model that does not say what it was trained on predicts all, and
+    the log says so.
+
+    Parameters
+    ----------
+    held_out
+        Of each model, as `held_out_chroms` says of these chromosomes.
+    models
+        The models.
+    names, chroms
+        (n,) what each is called, and where it lies.
+    what, choose
+        What they are, and how some of them are chosen, for messages.
+    allow_leakage
+        Whether what no model held out is predicted by all.
 
     Raises
     ------
     LeakageError
-        For some genes there is no model that held out their chromosome, and ``allow_leakage`` is false.
+        For some there is no model that held out their chromosome, and ``allow_leakage`` is false.
     """
-    everything = np.ones(len(genes), dtype=bool)
+    everything = np.ones(len(names), dtype=bool)
     for model, held in zip(models, held_out, strict=True):
         if held is None:
             logger.warning("%s does not say which chromosomes it was trained on", model.path)
@@ -67,19 +83,19 @@ def by_held_out(
         return masks
     if allow_leakage:
         logger.warning(
-            "%s of %s genes lie on chromosomes that the models have learned from; their predictions are no held-out "
+            "%s of %s %s lie on chromosomes that the models have learned from; their predictions are no held-out "
             "ones (held_out is False)",
             f"{seen.sum():,}",
-            f"{len(genes):,}",
+            f"{len(names):,}",
+            what,
         )
         return [mask | seen for mask in masks]
-    first = dataset.genes.iloc[genes[int(seen.argmax())]]
+    first = int(seen.argmax())
     tested = sorted({chrom for model in models if model.info.fold is not None for chrom in model.info.fold.test})
     raise LeakageError(
-        f"no model given held out the chromosomes of some of these genes (tested: {', '.join(tested)})",
+        f"no model given held out the chromosomes of some of these {what} (tested: {', '.join(tested)})",
         source=models[0].path,
         count=int(seen.sum()),
-        first=f"{first['gene_id']} on {first['chrom']}",
-        fix="Name the genes to predict with --genes, give the models of all folds, or pass --allow-leakage, which the "
-        "result will say",
+        first=f"{names[first]} on {chroms[first]}",
+        fix=f"{choose}, give the models of all folds, or pass --allow-leakage, which the result will say",
     )

@@ -18,6 +18,8 @@ from epinformer.scoring.links import SCORES
 Format = Literal["bedpe", "bed12", "biginteract", "longrange"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 TOP_ELEMENTS = 5
+RANKING = ("attention_abc", "abc", "powerlaw_abc")
+"""The scores that rank links where none is named: the first that there is."""
 
 _MOST = 1_000
 _PLACE = ("chrom", "start", "end", "tss", "strand")
@@ -56,7 +58,7 @@ def ranked_by(table: pd.DataFrame, score: str | None, threshold: float | None) -
         raise InputError("a threshold of nan leaves out every link", fix="Give a number")
     known = [name for name in SCORES if name in table]
     if score is None:
-        score = next((name for name in ("attention_abc", "abc", "powerlaw_abc") if name in table), None)
+        score = next((name for name in RANKING if name in table), None)
     if score not in known:
         raise InputError(
             f"links have no score {score}" if score else "links have no score to rank them by",
