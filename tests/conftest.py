@@ -18,6 +18,9 @@ settings.register_profile(
 )
 settings.load_profile("epinformer")
 os.environ["MPLBACKEND"] = "Agg"
+# Colours that somebody asks for would stand between the words that tests look for.
+for name in ("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS", "TTY_COMPATIBLE"):
+    os.environ.pop(name, None)
 
 
 @pytest.fixture(scope="session")

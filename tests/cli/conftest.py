@@ -18,6 +18,12 @@ def _logging_as_before() -> Iterator[None]:
     logger.handlers[:], logger.level, logger.propagate = before
 
 
+@pytest.fixture(autouse=True)
+def _any_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Help is wrapped to the width of the terminal, which may be that of whoever runs the tests."""
+    monkeypatch.setenv("COLUMNS", "80")
+
+
 @pytest.fixture
 def predictions(tmp_path: Path) -> Path:
     """A small table as `epinformer predict` writes it."""

@@ -29,14 +29,18 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     stream = io.StringIO()
-    monkeypatch.setattr(module, "console", Console(file=stream, force_terminal=True, width=80))
+    # Whatever the tests themselves run in.
+    environment = {"TERM": "xterm"}
+    console = Console(file=stream, force_terminal=True, width=80, _environ=environment)
+    monkeypatch.setattr(module, "console", console)
     return stream
 
 
 @pytest.fixture
 def pipe(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     stream = io.StringIO()
-    monkeypatch.setattr(module, "console", Console(file=stream, force_terminal=False, width=80, markup=False))
+    console = Console(file=stream, force_terminal=False, width=80, markup=False, _environ={})
+    monkeypatch.setattr(module, "console", console)
     return stream
 
 

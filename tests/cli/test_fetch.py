@@ -28,7 +28,7 @@ class _Handler(SimpleHTTPRequestHandler):
 def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A registry of two files that are served, and one that is not; the packaged one is away."""
     monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setattr("epinformer.fetch.download.Patience.__new__.__defaults__", (1.0, 1, 0.0, 0.0, 1.0))
+    monkeypatch.setattr("epinformer.fetch.download.Patience.__new__.__defaults__", (30.0, 1, 0.0, 0.0, 1.0))
     served = tmp_path / "served"
     served.mkdir()
     for name, content in CONTENT.items():
@@ -38,6 +38,8 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         return _Handler(*arguments, directory=str(served))  # type: ignore[arg-type]
 
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        # Of a connection that the client has done with; it would speak in the middle of the command's own words.
+        server.handle_error = lambda *arguments: None  # type: ignore[method-assign]
         address = f"http://127.0.0.1:{server.server_address[1]}"
         files = {
             name: {"file": name, "what": f"the [bold]{name}", "url": f"{address}/{name}", "source": "here"}

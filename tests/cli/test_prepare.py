@@ -92,9 +92,10 @@ def test_bad_settings(config: Path, tmp_path: Path) -> None:
 
 
 def test_a_full_disk_leaves_nothing(config: Path, tmp_path: Path) -> None:
-    # A limit on the size of files stands in for a full disk.
+    # A limit on the size of files stands in for a full disk. Compiled modules would be cut by it, and stay so.
     full = (
-        "import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, (4_000, 4_000)); "
+        "import resource, runpy, sys; sys.dont_write_bytecode = True; "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4_000, 4_000)); "
         "runpy.run_module('epinformer', run_name='__main__')"
     )
     output = tmp_path / "toy.dataset"

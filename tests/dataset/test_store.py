@@ -482,6 +482,7 @@ elements = elements.assign(start=np.zeros(0, int), end=np.zeros(0, int), sequenc
 pairs = pd.DataFrame({name: np.zeros(0, int) for name in ("gene_index", "element_index", "distance")})
 if sys.argv[2] == "limit":
     import resource
+    sys.dont_write_bytecode = True  # the limit would cut compiled modules, too, and leave them so
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 write_dataset(sys.argv[1], Manifest(assembly="hg38", package_version="0"), genes, elements, pairs, sequences())
 """

@@ -93,5 +93,5 @@ def test_a_fork_after_the_import_ends() -> None:
         "    os._exit(random.getstate() == state)\n"
         "sys.exit(os.waitpid(process, 0)[1])\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=250)
     assert (done.returncode, done.stderr) == (0, "")

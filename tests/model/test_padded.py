@@ -74,5 +74,8 @@ def test_gradients_agree_where_statistics_are_frozen() -> None:
     fast, reference = gradients
     largest = max(float(value.abs().max()) for value in reference.values())
     for name, value in reference.items():
-        torch.testing.assert_close(fast[name], value, rtol=1e-3, atol=1e-6 * largest, msg=lambda m, n=name: f"{n}: {m}")
+        # In norm: where two neighbours in pooling are equal but for rounding, which of them has the gradient depends on
+        # the processor's instructions.
+        allowed = 5e-3 * value.norm() + 1e-6 * largest * value.numel() ** 0.5
+        assert (fast[name] - value).norm() <= allowed, name
         assert value.abs().max() > 0, name

@@ -27,7 +27,7 @@ def test_in_slices_is_the_function_itself(edges: list[int]) -> None:
     inputs = numbers(20, 3, seed=0), numbers(3, 5, seed=1), numbers(5, seed=2)
     found, expected = in_slices(pooled, edges, *inputs), pooled(*inputs)
     torch.testing.assert_close(found, expected)
-    weight = torch.randn(10, 5)
+    weight = torch.randn(10, 5, generator=torch.Generator().manual_seed(3))
     for a, b in zip(
         torch.autograd.grad((found * weight).sum(), inputs),
         torch.autograd.grad((expected * weight).sum(), inputs),
@@ -75,10 +75,10 @@ def test_normalisation_is_torchs_over_the_rows_that_count(end: int) -> None:
 
 
 def test_affine_is_batch_normalisation_in_evaluation() -> None:
-    norm = nn.BatchNorm1d(3).eval()
+    norm, generator = nn.BatchNorm1d(3).eval(), torch.Generator().manual_seed(0)
     for value in norm.state_dict().values():
         if value.is_floating_point():
-            value.uniform_(0.5, 2)
-    rows = torch.randn(7, 3)
+            value.uniform_(0.5, 2, generator=generator)
+    rows = torch.randn(7, 3, generator=generator)
     scale, shift = affine(norm)
     torch.testing.assert_close(rows * scale + shift, norm(rows))
