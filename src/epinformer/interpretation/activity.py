@@ -35,7 +35,7 @@ STRIDE = WINDOW_LENGTH
 """bp between the windows that tile an element, as in the paper (fig. 4c)."""
 
 # Targets that are worked on at a time: memory does not grow with their number.
-_CHUNK = 64
+_CHUNK = 256
 _WINDOWS_AT_A_TIME = 2_048
 
 
