@@ -93,7 +93,7 @@ def write_meme(motifs: Sequence[Motif], path: str | Path) -> None:
         if len(motif.id.split()) != 1:
             raise ValueError(f"an identifier of a motif is one word, not {motif.id!r}")
         lines.append(f"MOTIF {motif.id}" + ("" if motif.name == motif.id else f" {motif.name}"))
-        lines.append(f"{_MATRIX} alength= 4 w= {motif.frequencies.shape[1]} nsites= 1 E= 0")
+        lines.append(f"{_MATRIX} alength= 4 w= {motif.frequencies.shape[1]}")
         lines += [" ".join(f"{value:.6f}" for value in row) for row in motif.frequencies.T]
         lines.append("")
     with atomic_file(path) as temporary:
