@@ -55,6 +55,7 @@ BLOCKS: list[Block] = [
     Picture("data:image/png;base64,AA==", BAD, BAD),
     Table([BAD, "n"], [[BAD, "1"]], BAD, label=BAD),
     Table([BAD, "n"], [[BAD, "1"]], BAD),
+    Table([BAD, "n"], [[BAD, Picture("data:image/png;base64,AA==", BAD)]], BAD, words=2),
     Facts([(BAD, BAD)]),
     Bullets([BAD]),
     Listing(BAD, BAD),

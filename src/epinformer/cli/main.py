@@ -24,6 +24,7 @@ from epinformer.cli.console import OTHER_STDOUT, console, setup_logging
 from epinformer.cli.crossval import crossval
 from epinformer.cli.demo import demo
 from epinformer.cli.evaluate import evaluate
+from epinformer.cli.explain import explain
 from epinformer.cli.fetch import fetch
 from epinformer.cli.import_checkpoint import import_checkpoint
 from epinformer.cli.import_h5 import import_h5
@@ -31,6 +32,7 @@ from epinformer.cli.inspect import inspect
 from epinformer.cli.knockout import knockout
 from epinformer.cli.links import links
 from epinformer.cli.make_qnorm_reference import make_qnorm_reference
+from epinformer.cli.motifs import motifs
 from epinformer.cli.predict import predict
 from epinformer.cli.prepare import prepare
 from epinformer.cli.pretrain import pretrain
@@ -136,6 +138,8 @@ def epinformer(
       evaluate           predictions.tsv             -> metrics and a figure
       links, knockout    models and a dataset        -> scored enhancer-gene links, effects
       variants           a VCF, models, a dataset    -> effects of its alleles
+      explain            models, sequences           -> which bases the models read
+      motifs             explained sequences         -> motifs by name, their sites, a page
       benchmark-crispr   links, tested pairs         -> how far to trust each score
       train-combiner     links, tested pairs         -> a combiner, for calibrated links
 
@@ -171,6 +175,8 @@ for _command in (
     links,
     knockout,
     variants,
+    explain,
+    motifs,
     benchmark_crispr,
     train_combiner,
 ):

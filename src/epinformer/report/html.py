@@ -33,13 +33,13 @@ class Picture(NamedTuple):
 
 
 class Table(NamedTuple):
-    """Rows of text under a header.
+    """Rows of text, and of pictures without their captions, under a header.
 
     ``words`` columns at the left hold text, the others numbers; ``label`` folds the table away under it.
     """
 
     header: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    rows: Sequence[Sequence[str | Picture]]
     caption: str = ""
     words: int = 1
     label: str = ""
