@@ -172,9 +172,9 @@ def test_of_more_seqlets_the_strongest_are_grouped(planted: World, seqlets: pd.D
             ),
             "needs 100 seqlets .* there are 1 and 1",
         ),
-        # Two at the ends of a sequence, which are moved inwards, and one beside an N.
+        # Two at the ends of a sequence of 70 bases, which are moved inwards, and one beside an N.
         (
-            by_hand((2, 0, 4, -1, -2.0, 0.0), (2, 86, 90, -1, -2.0, 0.0), (3, 40, 50, -1, -2.0, 0.0)),
+            by_hand((2, 0, 4, -1, -2.0, 0.0), (2, 66, 70, -1, -2.0, 0.0), (3, 40, 50, -1, -2.0, 0.0)),
             "needs 100 seqlets .* there are 0 and 2",
         ),
     ],
@@ -182,6 +182,7 @@ def test_of_more_seqlets_the_strongest_are_grouped(planted: World, seqlets: pd.D
 def test_too_few_seqlets_are_counted(seqlets: pd.DataFrame, said: str) -> None:
     codes = np.zeros((4, 90), dtype=np.uint8)
     codes[1, WIDTH - 1 :] = 5
+    codes[2, 70:] = 5
     codes[3, 30] = 4
     with pytest.raises(InputError, match=said):
         discover(codes, np.zeros((4, 4, 90), dtype=np.float32), seqlets)

@@ -242,7 +242,7 @@ def _alone() -> Iterator[None]:
     """
     numba = needed("numba", "finding patterns")
     threads = numba.get_num_threads()
-    numba.set_num_threads(threads)
+    numba.set_num_threads(1)
     try:
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
