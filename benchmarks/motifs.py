@@ -38,7 +38,7 @@ from epinformer.training.pretrain import pretrain
 from epinformer.training.settings import PretrainConfig
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLD, EPOCHS = "1", 12
+FOLD = "1"
 WEIGHTS = "fold_1_best_K562_seq2activityLog2_leaveChrOut_combinedRS_2bins_bs64_H3K27ac_adamW_erisxdl_r0_checkpoint.pt"
 
 # What a planted factor may be called in JASPAR: its own family, as no tool can tell its members apart.
@@ -69,7 +69,9 @@ def main() -> None:
     """Measure and print."""
     options = parser(__doc__)
     options.add_argument("--genes", type=int, default=4000)
+    options.add_argument("--epochs", type=int, default=12)
     options.add_argument("--seed", type=int, default=0)
+    options.add_argument("--shuffle-seed", type=int, default=0)
     options.add_argument("--method", choices=["ism", "deeplift"], default="ism")
     options.add_argument("--only", nargs="+", choices=["simulated", "shuffled", "k562"])
     options.add_argument("--output", type=Path, help="folder that is kept; a temporary one if not given")
@@ -83,14 +85,18 @@ def main() -> None:
         if {"simulated", "shuffled"} & set(parts):
             dataset = simulated(folder, arguments.genes, arguments.seed)
             settings = {"preset": "ladder", "folds": str(write_folds(folder / "folds.yaml"))}
-            config = PretrainConfig.model_validate(settings | {"fit": PRETRAIN | SCHEDULE | {"max_epochs": EPOCHS}})
+            config = PretrainConfig.model_validate(
+                settings | {"fit": PRETRAIN | SCHEDULE | {"max_epochs": arguments.epochs}}
+            )
         if "simulated" in parts:
             encoder = pretrain(dataset, folder / "encoders", config, folds=[FOLD]).models[0]
             attributions = explained(encoder, dataset, folder / "explained", arguments.method)
             inside_and_outside(attributions, folder / "simulated" / "truth" / "motif_sites.bed")
             recovered(motifs(attributions, folder / "motifs"), PLANTED)
         if "shuffled" in parts:
-            encoder = pretrain(shuffled(dataset), folder / "shuffled_encoders", config, folds=[FOLD]).models[0]
+            encoder = pretrain(
+                shuffled(dataset, arguments.shuffle_seed), folder / "shuffled_encoders", config, folds=[FOLD]
+            ).models[0]
             attributions = explained(encoder, dataset, folder / "shuffled_explained", arguments.method)
             inside_and_outside(attributions, folder / "simulated" / "truth" / "motif_sites.bed")
             recovered(motifs(attributions, folder / "shuffled_motifs"), PLANTED)
@@ -99,10 +105,10 @@ def main() -> None:
         print(f"peak memory {peak_rss():,.0f} MB")
 
 
-def shuffled(dataset: Dataset) -> Dataset:
+def shuffled(dataset: Dataset, seed: int) -> Dataset:
     """The same windows with one another's signals: what is learned of them says nothing of their bases."""
     assert dataset.windows is not None
-    order = np.random.default_rng(0).permutation(len(dataset.windows))
+    order = np.random.default_rng(seed).permutation(len(dataset.windows))
     signals = dataset.windows.columns.difference(["chrom", "start", "end"])
     others = {name: dataset.windows[name].to_numpy()[order] for name in signals}
     return replace(dataset, windows=dataset.windows.assign(**others))

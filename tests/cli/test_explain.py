@@ -53,6 +53,7 @@ def test_regions_of_a_genome_become_a_folder(world: World, tmp_path: Path) -> No
             values = track.values("chr22", int(entry.start), int(entry.end), fillna=None)
             np.testing.assert_allclose(values, found.actual[row], atol=1e-7)
     assert run(world, *more, data=False).exit_code == 1  # it is there already
+    assert run(world, *more[:-1], tmp_path / "far", "--seed", str(2**64), data=False).exit_code == 2
     assert run(world, *more, "--overwrite", data=False).exit_code == 0
 
 

@@ -8,6 +8,7 @@ from typer.testing import CliRunner, Result
 
 from epinformer.cli.main import app
 from epinformer.inputs.motifs import write_meme
+from epinformer.interpretation.attribution_file import Attributions
 from epinformer.interpretation.motifs import MotifResult
 from tests.motif_world import MOTIFS, attributions, found
 
@@ -79,3 +80,17 @@ def test_something_else_than_attributions_is_an_error(explained: Path, tmp_path:
     result = run(explained, "-o", tmp_path / "out")
     assert result.exit_code == 1 and "has no attributions.h5" in result.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_sets_of_different_models_are_not_compared(
+    calls: Calls, explained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(path: Path) -> Attributions:
+        made = attributions()
+        return made if path == explained else made._replace(about=made.about._replace(what="expression"))
+
+    monkeypatch.setattr("epinformer.interpretation.attribution_file.read_attributions", read)
+    (tmp_path / "other").mkdir()
+    result = run(explained, "-o", tmp_path / "out", "--against", tmp_path / "other")
+    assert result.exit_code == 1 and "other: explains expression, but" in result.stderr
+    assert not calls and not (tmp_path / "out").exists()

@@ -15,6 +15,7 @@ from epinformer.dataset.limits import limited
 from epinformer.errors import DatasetError, InputError, LeakageError, ModelError
 from epinformer.inputs.genome import open_genome
 from epinformer.interpretation import activity as activity_module
+from epinformer.interpretation import attribution as attribution_module
 from epinformer.interpretation.activity import strand_difference
 from epinformer.interpretation.attribution import Explanation, default_method, explain, kind_of
 from epinformer.interpretation.attribution_file import Explained
@@ -176,6 +177,7 @@ def test_each_region_by_the_models_that_held_it_out(world: World, tmp_path: Path
     found = whole(explain(models, wanted, ISM, dataset=world.dataset))
     assert found.table.models.tolist() == [2, 1, 2] and found.table.held_out.tolist() == [True] * 3
     assert found.table.chrom.tolist() == ["chr22", "chr2", "chr22"]
+    assert found.tiles["name"].drop_duplicates().tolist() == found.table["name"].tolist()
     alone = [whole(explain([one], wanted, ISM._replace(allow_leakage=True), dataset=world.dataset)) for one in models]
     assert alone[0].table.held_out.tolist() == [True, False, True]
     # The strongest window is that of the mean, so scores are compared where both chose the same.
@@ -193,7 +195,16 @@ def test_each_region_by_the_models_that_held_it_out(world: World, tmp_path: Path
     assert unknown.table.held_out.isna().all()
 
 
-def test_what_cannot_be_explained(world: World, model: LoadedModel, tmp_path: Path) -> None:
+def test_without_a_whole_window_no_strands_are_compared(world: World, model: LoadedModel, tmp_path: Path) -> None:
+    (tmp_path / "links.tsv").write_text("chrom\tstart\tend\tgene_id\tabc\nchr22\t2800\t2960\tENSG00000000003\t1\n")
+    short = explain([model], Wanted(links=tmp_path / "links.tsv"), ISM, dataset=world.dataset)
+    assert short.about.strand_difference is None and whole(short).table["end"].tolist() == [2_960]
+    assert explain([model], Wanted(genes=["GENE3"]), ISM, dataset=world.dataset).about.strand_difference is not None
+
+
+def test_what_cannot_be_explained(
+    world: World, model: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     expression = expression_model("PE-Activity")
     with pytest.raises(ModelError, match="some of the models predict activity and some expression"):
         kind_of([model, expression])
@@ -212,6 +223,16 @@ def test_what_cannot_be_explained(world: World, model: LoadedModel, tmp_path: Pa
     other = world.dataset.manifest.model_copy(update={"assembly": "hg19"})
     with pytest.raises(DatasetError, match="is of assembly hg19, but the model was trained on hg38"):
         explain([model], Wanted(genes=["GENE3"]), ISM, dataset=dataclasses.replace(world.dataset, manifest=other))
+    (tmp_path / "hg19.fa").write_text(">chr22\nACGT\n")
+    nowhere = model._replace(info=model.info.model_copy(update={"assembly": None}))
+    with open_genome(tmp_path / "hg19.fa") as genome:
+        monkeypatch.setattr(attribution_module, "assembly_of", lambda _: "hg19")
+        for one, message in (
+            (model, "hg19.fa: is of assembly hg19, but the model was trained on hg38"),
+            (nowhere, "hg19.fa: is of assembly hg19, but world.dataset of hg38"),
+        ):
+            with pytest.raises(DatasetError, match=message):
+                explain([one], Wanted(genes=["GENE3"]), ISM, dataset=world.dataset, genome=genome)
     assert (default_method("activity"), default_method("expression")) == ("deeplift", "ism")
 
 

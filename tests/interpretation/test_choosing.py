@@ -60,6 +60,8 @@ def test_regions_come_from_the_genome_or_the_dataset(world: World, tmp_path: Pat
 def test_it_is_said_what_is_missing(world: World, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="Give --genome or --data"):
         activity_targets(Wanted(regions=bed(tmp_path, ("chr22", 1, 300))), None, None)
+    with pytest.raises(InputError, match="regions.bed: activity models know of no genes"):
+        activity_targets(Wanted(regions=bed(tmp_path, ("chr22", 1, 300)), genes=["GENE3"]), world.dataset, None)
     with pytest.raises(InputError, match="Give --data, or --regions and --genome"):
         activity_targets(Wanted(), None, None)
     with pytest.raises(InputError, match="Give --gene, --genes, --links or --regions"):

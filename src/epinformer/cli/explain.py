@@ -67,7 +67,7 @@ def explain(
         int,
         typer.Option(min=1, metavar="N", help="Shuffled references a sequence, for deeplift; the paper: 1,000."),
     ] = 20,
-    seed: Annotated[int, typer.Option(min=0, help="Of the shuffled references.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of the shuffled references.")] = 0,
     stride: Annotated[
         int, typer.Option(min=1, metavar="BP", help="Activity: bp between the 256-bp windows of an element.")
     ] = 256,
@@ -98,13 +98,14 @@ def explain(
 
     from epinformer.dataset.store import open_dataset
     from epinformer.errors import InputError
+    from epinformer.files import refuse_output
     from epinformer.inputs.genome import open_genome
     from epinformer.interpretation.attribution import default_method, kind_of
     from epinformer.interpretation.attribution import explain as run
     from epinformer.interpretation.choosing import Wanted
     from epinformer.interpretation.explained import Settings
     from epinformer.model.checkpoint import load_model
-    from epinformer.report.attributions import write_explained
+    from epinformer.report.attributions import MARKER, write_explained
     from epinformer.scoring.selection import model_paths, read_gene_list
 
     if gene and genes is not None:
@@ -113,9 +114,10 @@ def explain(
         raise InputError("--links and other regions or genes are both given", fix="Give one of them")
     named = gene or (None if genes is None else read_gene_list(genes))
     wanted = Wanted(regions, named, part.value, links, top, score)
-    files = [
-        path for path in (genome, regions, links, Path(genes) if genes and os.path.isfile(genes) else None) if path
-    ]
+    listed = Path(genes) if genes and os.path.isfile(genes) else None
+    inputs = [*model, *(path for path in (data, genome, regions, links, listed) if path is not None)]
+    # Before the work, which may take hours.
+    refuse_output(output, overwrite=overwrite, marker=MARKER, inputs=inputs)
     models = [load_model(path) for path in model_paths(model)]
     settings = Settings(
         method.value if method is not None else default_method(kind_of(models)),
@@ -145,6 +147,6 @@ def explain(
             chrom_sizes=result.chrom_sizes,
             figures=figures,
             overwrite=overwrite,
-            inputs=[*model, *files],
+            inputs=inputs,
         )
     _log.info("%s sequences explained: %s", f"{number:,}", output)

@@ -56,7 +56,7 @@ def motifs(
       epinformer motifs explained --motifs HOCOMOCO.meme -o motifs
       epinformer motifs explained_linked --against explained_unlinked -o enriched
     """
-    from epinformer.errors import ConfigError
+    from epinformer.errors import ConfigError, InputError
     from epinformer.files import refuse_output
     from epinformer.inputs.motifs import read_meme
     from epinformer.interpretation.attribution_file import read_attributions
@@ -70,6 +70,12 @@ def motifs(
     refuse_output(output, overwrite=overwrite, marker=MARKER, inputs=read)
     attributions = read_attributions(explained)
     other = None if against is None else read_attributions(against)
+    if other is not None and other.about.what != attributions.about.what:
+        raise InputError(
+            f"explains {other.about.what}, but {explained} explains {attributions.about.what}",
+            source=against,
+            fix="Compare sets that models of one kind explain",
+        )
     release = release or "JASPAR2024"
     database = jaspar(release) if known is None else read_meme(known)
     about = {

@@ -14,6 +14,7 @@ from epinformer.errors import ModelError
 from epinformer.interpretation.attribution_file import Explained
 from epinformer.interpretation.deeplift import activity_deeplift
 from epinformer.interpretation.explained import (
+    REFERENCES,
     Scores,
     Settings,
     in_order,
@@ -34,8 +35,10 @@ from epinformer.scoring.network import evaluating
 STRIDE = WINDOW_LENGTH
 """bp between the windows that tile an element, as in the paper (fig. 4c)."""
 
-# Targets that are worked on at a time: memory does not grow with their number.
+# Targets that are worked on at a time, and for DeepLIFT also targets x references: memory does not grow with their
+# number, and it is seen how far the work is.
 _CHUNK = 256
+_CHUNK_REFERENCES = 1_024
 _WINDOWS_AT_A_TIME = 2_048
 
 
@@ -102,7 +105,7 @@ def strand_difference(models: Sequence[LoadedModel], codes: np.ndarray, settings
     codes
         (n, 256) uint8.
     settings
-        How. References are reverse-complemented, too.
+        How. References are reverse-complemented, too; 20 are enough.
 
     Returns
     -------
@@ -111,6 +114,7 @@ def strand_difference(models: Sequence[LoadedModel], codes: np.ndarray, settings
     """
     references = None
     if settings.method == "deeplift":
+        settings = settings._replace(references=min(settings.references, REFERENCES))
         references = references_of(codes, ["window"] * len(codes), range(len(codes)), settings)
     forward = _scores(models, codes, references, settings).hypothetical
     other = None if references is None else COMPLEMENT[references[..., ::-1]]
@@ -141,8 +145,9 @@ def _chunks(
     progress: Callable[[int, int], None] | None,
 ) -> Iterator[Explained]:
     total = len(targets.table)
-    for begin in range(0, total, _CHUNK):
-        rows = np.arange(begin, min(begin + _CHUNK, total))
+    size = _CHUNK if settings.method == "ism" else min(_CHUNK, max(1, _CHUNK_REFERENCES // settings.references))
+    for begin in range(0, total, size):
+        rows = np.arange(begin, min(begin + size, total))
         # Targets that the same models explain go together.
         _, group = np.unique(masks[:, rows], axis=1, return_inverse=True)
         parts = []
@@ -162,8 +167,8 @@ def _explained(
     settings: Settings,
     stride: int,
     held_out: pd.arrays.BooleanArray,
-) -> tuple[np.ndarray, Explained]:
-    """Some targets' strongest windows explained by all of these models, and the targets' numbers."""
+) -> tuple[np.ndarray, np.ndarray, Explained]:
+    """The targets of the rows and of the tiles, and some targets' strongest windows explained by all these models."""
     tiles, codes = strongest_windows(
         lambda windows: _predicted(models, windows, settings), targets, rows.tolist(), stride
     )
@@ -176,7 +181,7 @@ def _explained(
     named = tiles.table.assign(name=targets.table["name"].to_numpy()[of_tiles], chrom=chrom[of_tiles])
     table = table_of(targets, number, start, end, scores, len(models), held_out[number])
     columns = ["name", "chrom", "start", "end", "prediction", "strongest"]
-    return number, Explained(table, *left_aligned(codes, scores.hypothetical), named[columns])
+    return number, of_tiles, Explained(table, *left_aligned(codes, scores.hypothetical), named[columns])
 
 
 def _predicted(models: Sequence[LoadedModel], codes: np.ndarray, settings: Settings) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -145,9 +146,11 @@ def explain(
     if kind == "activity":
         targets = activity_targets(wanted, dataset, genome)
         chunks = explain_activity(models, targets, settings, stride=stride, progress=progress)
-        difference = strand_difference(models, _few_windows(targets), settings)
-        if difference > _STRAND_DIFFERENCE:
-            logger.warning("scores differ between the strands, by %.2g of the largest", difference)
+        windows = _few_windows(targets)
+        if len(windows):
+            difference = strand_difference(models, windows, settings)
+            if difference > _STRAND_DIFFERENCE:
+                logger.warning("scores differ between the strands, by %.2g of the largest", difference)
     else:
         if dataset is None:
             raise InputError("expression models are explained on a dataset", fix="Give --data")
@@ -179,21 +182,28 @@ def explain(
 
 
 def _assembly(models: Sequence[LoadedModel], dataset: Dataset | None, genome: Genome | None) -> str | None:
-    """The assembly of what is read; a known one must be the models'."""
-    found = None if dataset is None else dataset.manifest.assembly
-    source = None if dataset is None else dataset.path
-    if found is None and genome is not None:
+    """The assembly of what is read; where known, the genome's, the dataset's and the models' must be one."""
+    read: list[tuple[str | None, Path]] = [] if dataset is None else [(dataset.manifest.assembly, dataset.path)]
+    if genome is not None:
         whole = {chrom: span.end for chrom, span in genome.spans.items() if not span.is_locus}
-        found, source = assembly_of(whole), genome.path
-    for model in models:
-        trained = model.info.assembly
-        if trained is not None and found is not None and not same_assembly(trained, found):
+        read.append((assembly_of(whole), genome.path))
+    known = [(assembly, source) for assembly, source in read if assembly is not None]
+    trained = [model.info.assembly for model in models if model.info.assembly is not None]
+    for assembly, source in known:
+        for other in trained:
+            if not same_assembly(other, assembly):
+                raise DatasetError(
+                    f"is of assembly {assembly}, but the model was trained on {other}",
+                    source=source,
+                    fix="Give sequences of the model's assembly",
+                )
+        if not same_assembly(known[0][0], assembly):
             raise DatasetError(
-                f"is of assembly {found}, but the model was trained on {trained}",
+                f"is of assembly {assembly}, but {known[0][1].name} of {known[0][0]}",
                 source=source,
-                fix="Give sequences of the model's assembly",
+                fix="Give a genome and a dataset of one assembly",
             )
-    return found if found is not None else next((model.info.assembly for model in models if model.info.assembly), None)
+    return next(iter([assembly for assembly, _ in known] + trained), None)
 
 
 def _few_windows(targets: Targets) -> np.ndarray:

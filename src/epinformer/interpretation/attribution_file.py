@@ -80,7 +80,8 @@ class About(NamedTuple):
     references, seed
         Number of shuffled references of a sequence, and the seed of the shuffles.
     strand_difference
-        How far scores differ between the strands, as a part of the largest; None where strands are not averaged.
+        How far scores differ between the strands, as a part of the largest; None where strands are not averaged, or
+        no sequence is long enough to compare them.
     """
 
     method: str

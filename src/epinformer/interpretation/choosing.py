@@ -74,9 +74,16 @@ def activity_targets(wanted: Wanted, dataset: Dataset | None, genome: Genome | N
     Raises
     ------
     InputError
-        There is nothing to explain, a file is at fault (as its reader says), or there is neither dataset nor genome.
+        There is nothing to explain, a file is at fault (as its reader says), there are both regions and genes, or
+        neither dataset nor genome.
     """
     if wanted.regions is not None:
+        if wanted.genes is not None:
+            raise InputError(
+                "activity models know of no genes whose elements the regions could choose",
+                source=wanted.regions,
+                fix="Give either regions or genes",
+            )
         if genome is not None:
             chroms: Sequence[str] = list(genome.spans)
         elif dataset is not None:

@@ -117,15 +117,16 @@ def table_of(
     )
 
 
-def in_order(parts: Sequence[tuple[np.ndarray, Explained]]) -> Explained:
-    """Parts of a chunk, each with the numbers of its targets, as one chunk in the targets' order."""
+def in_order(parts: Sequence[tuple[np.ndarray, np.ndarray, Explained]]) -> Explained:
+    """Parts of a chunk as one in the targets' order; each part comes with the targets of its rows and of its tiles."""
     if len(parts) == 1:
-        return parts[0][1]
-    order = np.argsort(np.concatenate([rows for rows, _ in parts]), kind="stable")
-    found = [explained for _, explained in parts]
+        return parts[0][2]
+    rows, tiles, found = zip(*parts, strict=True)
+    order = np.argsort(np.concatenate(rows), kind="stable")
+    order_of_tiles = np.argsort(np.concatenate(tiles), kind="stable")
     return Explained(
         pd.concat([part.table for part in found], ignore_index=True).iloc[order].reset_index(drop=True),
         np.concatenate([part.codes for part in found])[order],
         np.concatenate([part.hypothetical for part in found])[order],
-        pd.concat([part.tiles for part in found], ignore_index=True),
+        pd.concat([part.tiles for part in found], ignore_index=True).iloc[order_of_tiles].reset_index(drop=True),
     )
