@@ -114,6 +114,11 @@ class Dataset:
         return len(self.elements)
 
     @property
+    def chroms(self) -> list[str]:
+        """Names of the chromosomes with a gene or an element, in that order."""
+        return pd.unique(pd.concat([self.genes["chrom"], self.elements["chrom"]])).tolist()
+
+    @property
     def has_sequence(self) -> bool:
         """Whether promoters and elements have their bases."""
         return self.codes is not None

@@ -29,7 +29,7 @@ from epinformer.interpretation.tiling import left_aligned, strongest_windows
 from epinformer.model.activity import ActivityModel
 from epinformer.model.checkpoint import LoadedModel
 from epinformer.model.hardware import arithmetic, named_device
-from epinformer.scoring.held_out import by_held_out, held_out_chroms
+from epinformer.scoring.held_out import by_held_out, held_out_chroms, truly_held_out
 from epinformer.scoring.network import evaluating
 
 STRIDE = WINDOW_LENGTH
@@ -90,7 +90,7 @@ def explain_activity(
         choose="Choose other regions",
         allow_leakage=settings.allow_leakage,
     )
-    return _chunks(models, targets, settings, stride, np.array(masks), _said(masks, held_out), progress)
+    return _chunks(models, targets, settings, stride, np.array(masks), truly_held_out(masks, held_out), progress)
 
 
 def strand_difference(models: Sequence[LoadedModel], codes: np.ndarray, settings: Settings) -> float:
@@ -121,18 +121,6 @@ def strand_difference(models: Sequence[LoadedModel], codes: np.ndarray, settings
     reverse = _scores(models, COMPLEMENT[codes[:, ::-1]], other, settings).hypothetical[:, ::-1, ::-1]
     largest = float(np.abs(forward).max(initial=0))
     return float(np.abs(forward - reverse).max(initial=0)) / largest if largest > 0 else 0.0
-
-
-def _said(masks: Sequence[np.ndarray], held_out: Sequence[np.ndarray | None]) -> pd.arrays.BooleanArray:
-    """Whether the models that explain each target had held it out; missing where one does not say."""
-    number = len(masks[0])
-    seen, unknown = np.zeros(number, dtype=bool), np.zeros(number, dtype=bool)
-    for mask, held in zip(masks, held_out, strict=True):
-        if held is None:
-            unknown |= mask
-        else:
-            seen |= mask & ~held
-    return pd.arrays.BooleanArray(~seen, unknown & ~seen)
 
 
 def _chunks(

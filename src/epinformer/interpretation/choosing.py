@@ -87,7 +87,7 @@ def activity_targets(wanted: Wanted, dataset: Dataset | None, genome: Genome | N
         if genome is not None:
             chroms: Sequence[str] = list(genome.spans)
         elif dataset is not None:
-            chroms = _chroms(dataset)
+            chroms = dataset.chroms
         else:
             raise InputError("there is nothing to read bases from", fix="Give --genome or --data")
         regions = read_named_regions(wanted.regions, chroms)
@@ -113,7 +113,7 @@ def expression_targets(wanted: Wanted, dataset: Dataset) -> Targets:
         There is nothing to explain, or a file is at fault (as its reader says).
     """
     if wanted.regions is not None:
-        regions = read_named_regions(wanted.regions, _chroms(dataset))
+        regions = read_named_regions(wanted.regions, dataset.chroms)
         return overlapping_targets(dataset, regions, wanted.genes)
     if wanted.genes is None and wanted.links is None:
         raise InputError(
@@ -165,7 +165,3 @@ def chromosome_lengths(
 
 def _end(table: pd.DataFrame, column: str, chrom: str) -> int:
     return int(table[column].to_numpy(np.int64)[(table["chrom"] == chrom).to_numpy()].max(initial=0))
-
-
-def _chroms(dataset: Dataset) -> list[str]:
-    return pd.unique(pd.concat([dataset.genes["chrom"], dataset.elements["chrom"]])).tolist()

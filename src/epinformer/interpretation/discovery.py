@@ -33,7 +33,7 @@ _APART = 15
 # is kept, by which Tomtom tells short motifs apart. Much more, and long motifs of little information match.
 _CORE, _FLANK = 0.3, 1
 # Least bits in the best six positions. modisco-lite asks for 0.6, which noise passes: a model of shuffled labels has
-# patterns of up to 5.3, and they match long motifs of little information. Those of known factors have 7 and more.
+# patterns of up to 5.3, and they match long motifs of little information. Those of known factors have 8 and more.
 _BITS = 6.0
 # modisco-lite's command asks for as many. 50 take much longer and give the same patterns.
 _LEIDEN_RUNS = 2

@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from pandas.api.extensions import ExtensionArray
 
 from epinformer.dataset.folds import test_fold
 from epinformer.dataset.limits import limited
@@ -16,7 +15,7 @@ from epinformer.dataset.store import Dataset
 from epinformer.model.checkpoint import LoadedModel
 from epinformer.model.hardware import Precision, arithmetic, named_device
 from epinformer.scoring.checks import check_fit, common_limits, common_target
-from epinformer.scoring.held_out import by_held_out, held_out_genes
+from epinformer.scoring.held_out import by_held_out, held_out_genes, truly_held_out
 from epinformer.scoring.selection import gene_indices
 
 
@@ -57,19 +56,17 @@ class Assignment(NamedTuple):
         those that score the gene; ``held_out`` says whether they had held out its chromosome, and is missing where
         they do not say.
         """
-        fold, held_out = self._folds()
-        return pd.DataFrame({"fold": fold, "models": np.sum(self.masks, axis=0), "held_out": held_out})
-
-    def _folds(self) -> tuple[ExtensionArray, ExtensionArray]:
         fold = np.asarray(test_fold(self.dataset.genes["chrom"].iloc[self.genes]), dtype=object)
-        seen, unknown = np.zeros((2, len(self.genes)), dtype=bool)
-        for model, mask, held in zip(self.models, self.masks, self.held_out, strict=True):
-            if held is None or model.info.fold is None:
-                unknown |= mask
-            else:
+        for model, held in zip(self.models, self.held_out, strict=True):
+            if held is not None and model.info.fold is not None:
                 fold[held] = model.info.fold.name
-                seen |= mask & ~held
-        return pd.array(fold, dtype="str"), pd.arrays.BooleanArray(~seen, unknown & ~seen)
+        return pd.DataFrame(
+            {
+                "fold": pd.array(fold, dtype="str"),
+                "models": np.sum(self.masks, axis=0),
+                "held_out": truly_held_out(self.masks, self.held_out),
+            }
+        )
 
 
 def assigned(

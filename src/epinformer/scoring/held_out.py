@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+import pandas as pd
 
 from epinformer.dataset.store import Dataset
 from epinformer.errors import LeakageError
@@ -99,3 +100,22 @@ def by_held_out(
         first=f"{names[first]} on {chroms[first]}",
         fix=f"{choose}, give the models of all folds, or pass --allow-leakage, which the result will say",
     )
+
+
+def truly_held_out(masks: Sequence[np.ndarray], held_out: Sequence[np.ndarray | None]) -> pd.arrays.BooleanArray:
+    """Whether the models that predict each of n things had all held it out; missing where one does not say.
+
+    Parameters
+    ----------
+    masks
+        Of each model, (n,) bool: whether it predicts the thing.
+    held_out
+        Of each model, as `held_out_chroms` says.
+    """
+    seen, unknown = np.zeros((2, len(masks[0])), dtype=bool)
+    for mask, held in zip(masks, held_out, strict=True):
+        if held is None:
+            unknown |= mask
+        else:
+            seen |= mask & ~held
+    return pd.arrays.BooleanArray(~seen, unknown & ~seen)

@@ -101,7 +101,7 @@ class ActivityScorer:
             common_target(models)
         self.models = models
         self._device, self._dtype = device, dtype
-        chroms = pd.unique(pd.concat([dataset.genes["chrom"], dataset.elements["chrom"]]))
+        chroms = dataset.chroms
         self._chroms = pd.Index(chroms)
         held_out = held_out_chroms(models, chroms)
         masks = [np.ones(len(chroms), dtype=bool) if held is None else held for held in held_out]
