@@ -241,10 +241,7 @@ def test_activity_is_the_same_of_the_other_strand(steps: int, seed: int, at: int
     distances = np.abs(np.arange(0, length - 255, 64) + 128 - place)
     if len(distances) > 3 and np.sort(distances)[2] == np.sort(distances)[3]:
         return  # windows at the same distance: one of the two is chosen
-    columns = {"chrom": ["chr22"]}
-    dataset = dataclasses.make_dataclass("Tables", ["genes", "elements", "manifest", "path"])(
-        pd.DataFrame(columns), pd.DataFrame(columns), _Manifest(), Path("x")
-    )
+    dataset = dataclasses.make_dataclass("Tables", ["chroms", "manifest", "path"])(["chr22"], _Manifest(), Path("x"))
     scorer = ActivityScorer([model], dataset, device=torch.device("cpu"), dtype=torch.float32, allow_leakage=False)
     forward = scorer(np.array(["chr22"]), np.array([0]), [codes], [changed], np.array([place]))
     turned = [COMPLEMENT[part[::-1]] for part in (codes, changed)]
